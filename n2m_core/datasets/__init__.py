@@ -1,0 +1,1 @@
+"""Labelled datasets: plain folders and published layouts."""

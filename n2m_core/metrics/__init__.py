@@ -1,0 +1,1 @@
+"""Scores of a map against a truth: counts first, then pure functions of the counts."""
