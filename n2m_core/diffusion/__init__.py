@@ -1,0 +1,1 @@
+"""Noise processes, schedules and sampling loops; no network is known here."""

@@ -1,0 +1,85 @@
+"""The timestep-conditioned attention UNet under Noise2Map, as a diffusers `UNet2DModel`.
+
+Two configurations: the paper's (`google/ddpm-church-256`: 113,673,219 parameters, 248.5 GMAC per
+256 px tile) and a compact one that runs at a quarter of the image's resolution.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from diffusers import UNet2DModel
+
+from n2m_core.errors import CheckpointError
+
+Variant = Literal["compact", "paper"]
+
+PAPER_PARAMETERS = 113_673_219
+
+PAPER: dict[str, Any] = {
+    "sample_size": 256,
+    "in_channels": 3,
+    "out_channels": 3,
+    "layers_per_block": 2,
+    "block_out_channels": (128, 128, 256, 256, 512, 512),
+    "down_block_types": ("DownBlock2D",) * 4 + ("AttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "AttnUpBlock2D") + ("UpBlock2D",) * 4,
+    "downsample_padding": 0,
+    "flip_sin_to_cos": False,
+    "freq_shift": 1,
+    "attention_head_dim": None,
+    "norm_eps": 1e-6,
+    "norm_num_groups": 32,
+}
+
+COMPACT: dict[str, Any] = {
+    "sample_size": 64,
+    "in_channels": 48,
+    "out_channels": 48,
+    "layers_per_block": 1,
+    "block_out_channels": (48, 96, 144, 192),
+    "down_block_types": ("DownBlock2D",) * 3 + ("AttnDownBlock2D",),
+    "up_block_types": ("AttnUpBlock2D",) + ("UpBlock2D",) * 3,
+    "attention_head_dim": 32,
+    "norm_num_groups": 8,
+}
+
+
+def build_backbone(variant: Variant, **overrides: Any) -> UNet2DModel:  # noqa: ANN401
+    """Build a backbone with random weights.
+
+    Args:
+        variant: "paper" or "compact".
+        overrides: entries of the diffusers configuration to replace (tests make tiny ones).
+
+    Returns:
+        A `UNet2DModel` in training mode.
+    """
+    return UNet2DModel(**({**PAPER, **overrides} if variant == "paper" else {**COMPACT, **overrides}))
+
+
+def load_backbone(folder: Path) -> UNet2DModel:
+    """Load a backbone from a local folder in diffusers format, safetensors only.
+
+    Args:
+        folder: holds config.json and diffusion_pytorch_model.safetensors.
+
+    Returns:
+        The network with its weights, float32.
+
+    Raises:
+        CheckpointError: the folder lacks a file, or the weights do not fit the configuration.
+    """
+    for name in ("config.json", "diffusion_pytorch_model.safetensors"):
+        if not (folder / name).is_file():
+            raise CheckpointError(
+                f"{folder} has no {name}; give a folder in diffusers format with both files."
+            )
+    try:
+        return UNet2DModel.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
+        )
+    except (OSError, ValueError, RuntimeError) as e:
+        raise CheckpointError(f"The weights in {folder} can't be loaded: {e}") from e

@@ -1,0 +1,138 @@
+"""Noise2Map: one pass from a noisy image (or pair) and its timestep to class logits.
+
+Paper: Shibli, Nascetti, Ban, "Noise2Map: End-to-End Diffusion Model for Semantic Segmentation and
+Change Detection", IEEE TGRS 2026, arXiv 2604.27889.
+
+Symbols:
+    x_t  noisy input, float32 [B, C, H, W]
+    t    timestep, int64 [B] in 0..999
+
+Deviations from the paper: the compact network works at a quarter of the resolution. A strided stem
+brings the image down, pixel shuffle brings the features up, and the stem's own features rejoin
+there so that boundaries stay sharp. The paper's configuration is built as published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from n2m_core.errors import ParameterError
+from n2m_core.models.backbone import Variant, build_backbone
+
+STEM_CHANNELS = 16
+EDGE_CHANNELS = 8
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What it takes to build the network again.
+
+    Attributes:
+        variant: "compact" or "paper".
+        in_channels: bands of the input; both dates counted for a pair.
+        classes: number of logits.
+        time_conditioning: whether t reaches the network; False gives every sample the embedding of
+            t = 0, the ablation without timestep.
+        overrides: entries of the backbone's diffusers configuration that differ from the variant's.
+    """
+
+    variant: Variant
+    in_channels: int
+    classes: int
+    time_conditioning: bool = True
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the configuration as JSON values."""
+        return asdict(self)
+
+
+class Noise2Map(nn.Module):
+    """Backbone between an input and an output convolution (paper) or a strided stem (compact)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        """Build the network with random weights."""
+        super().__init__()
+        self.config = config
+        self.backbone = build_backbone(config.variant, **config.overrides)
+        width = int(self.backbone.config["in_channels"])
+        if config.variant == "paper":
+            self.stem: nn.Module = nn.Conv2d(config.in_channels, width, 3, padding=1)
+            self.head: nn.Module = nn.Conv2d(width, config.classes, 3, padding=1)
+        else:
+            self.stem = CompactStem(config.in_channels, width)
+            self.head = CompactHead(config.in_channels, width, config.classes)
+
+    @property
+    def multiple(self) -> int:
+        """Height and width of the input must be multiples of this, px."""
+        levels = len(self.backbone.config["block_out_channels"]) - 1
+        return int(2**levels * (1 if self.config.variant == "paper" else 4))
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Give class logits in one pass.
+
+        Args:
+            x_t: noisy (or clean) input, float32 [B, C, H, W].
+            t: timestep of each sample, int64 [B].
+
+        Returns:
+            Logits, float32 [B, K, H, W].
+
+        Raises:
+            ParameterError: height or width is not a multiple of `multiple`.
+        """
+        if x_t.shape[2] % self.multiple or x_t.shape[3] % self.multiple:
+            raise ParameterError(
+                f"Input is {x_t.shape[2]}x{x_t.shape[3]}; "
+                f"both sides must be multiples of {self.multiple}. Pad it."
+            )
+        if not self.config.time_conditioning:
+            t = torch.zeros_like(t)
+        if isinstance(self.stem, CompactStem) and isinstance(self.head, CompactHead):
+            half, quarter = self.stem(x_t)
+            logits = self.head(self.backbone(quarter, t).sample, half, x_t)
+        else:
+            logits = self.head(self.backbone(self.stem(x_t), t).sample)
+        return torch.as_tensor(logits)
+
+
+class CompactStem(nn.Module):
+    """Bring the image to a quarter of its resolution in two strided convolutions."""
+
+    def __init__(self, in_channels: int, width: int) -> None:
+        """Build both convolutions."""
+        super().__init__()
+        self.to_half = nn.Conv2d(in_channels, STEM_CHANNELS, 3, stride=2, padding=1)
+        self.to_quarter = nn.Conv2d(STEM_CHANNELS, width, 3, stride=2, padding=1)
+
+    def forward(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
+        """Give features [B, 16, H/2, W/2] and [B, width, H/4, W/4]."""
+        half = functional.silu(self.to_half(x_t))
+        return half, functional.silu(self.to_quarter(half))
+
+
+class CompactHead(nn.Module):
+    """Bring features up by pixel shuffle, rejoining the stem's features and the image itself."""
+
+    def __init__(self, in_channels: int, width: int, classes: int) -> None:
+        """Build the up path."""
+        super().__init__()
+        self.to_half = nn.Conv2d(width, 4 * 2 * STEM_CHANNELS, 1)
+        self.join_half = nn.Conv2d(3 * STEM_CHANNELS, 2 * STEM_CHANNELS, 3, padding=1)
+        self.to_full = nn.Conv2d(2 * STEM_CHANNELS, 4 * STEM_CHANNELS, 1)
+        self.edges = nn.Conv2d(in_channels, EDGE_CHANNELS, 3, padding=1)
+        self.logits = nn.Conv2d(STEM_CHANNELS + EDGE_CHANNELS, classes, 3, padding=1)
+
+    def forward(self, quarter: Tensor, half: Tensor, x_t: Tensor) -> Tensor:
+        """Give logits [B, K, H, W] from features at a quarter, at half and the input."""
+        up = functional.pixel_shuffle(self.to_half(quarter), 2)
+        up = functional.silu(self.join_half(torch.cat([up, half], dim=1)))
+        up = functional.silu(functional.pixel_shuffle(self.to_full(up), 2))
+        edges = functional.silu(self.edges(x_t))
+        return torch.as_tensor(self.logits(torch.cat([up, edges], dim=1)))
