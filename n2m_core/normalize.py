@@ -1,0 +1,153 @@
+"""From a file's units to the range that networks see, and how unusual an image is.
+
+Networks here see [-1, 1]. 8-bit imagery is scaled by fixed limits. 16-bit and floating-point
+imagery has no fixed meaning, so each band is stretched between two percentiles of the WHOLE scene's
+valid pixels, as a GIS does for display: a window of the scene is never stretched on its own, so a
+map does not depend on how the image was cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from n2m_core.errors import BandError, ParameterError
+from n2m_core.geo_image import GeoImage, Mask, Pixels
+
+STRETCH_PERCENTILES = (2.0, 98.0)
+"""Cumulative cut that QGIS applies by default to rasters of more than 8 bits."""
+MAX_SAMPLES = 4_000_000
+"""Percentiles of larger scenes come from a regular grid of about this many pixels."""
+EIGHT_BIT_MAX = 255.0
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How a checkpoint wants its input.
+
+    Attributes:
+        kind: "fixed": `low` and `high` in 8-bit units 0..255. An image of another dtype is first
+            stretched to 0..255 between its 2nd and 98th percentile. "percentile": `low` and `high`
+            are percentiles 0..100 of the whole scene, whatever the dtype.
+        low: what becomes -1; one for all bands or one a band.
+        high: what becomes 1; as many as `low`.
+    """
+
+    kind: Literal["fixed", "percentile"] = "fixed"
+    low: tuple[float, ...] = (0.0,)
+    high: tuple[float, ...] = (EIGHT_BIT_MAX,)
+
+    def __post_init__(self) -> None:
+        """Check the limits.
+
+        Raises:
+            ParameterError: unknown kind, limits out of order or of unequal number.
+        """
+        if self.kind not in ("fixed", "percentile"):
+            raise ParameterError(
+                f"Normalisation {self.kind!r} is unknown; choose fixed or percentile."
+            )
+        if not self.low or len(self.low) != len(self.high):
+            raise ParameterError(
+                f"Normalisation has {len(self.low)} low and {len(self.high)} high limits; "
+                "give as many of each."
+            )
+        if any(low >= high for low, high in zip(self.low, self.high, strict=True)):
+            raise ParameterError(
+                f"Normalisation limits {self.low} and {self.high}: low must lie below high."
+            )
+        if self.kind == "percentile" and (min(self.low) < 0 or max(self.high) > 100):
+            raise ParameterError(
+                f"Percentiles {self.low} and {self.high} must lie between 0 and 100."
+            )
+
+
+def to_model_range(
+    image: GeoImage,
+    normalization: Normalization,
+    *,
+    limits: NDArray[np.float64] | None = None,
+) -> NDArray[np.float32]:
+    """Scale an image to [-1, 1]; values beyond the limits are clipped.
+
+    Args:
+        image: any real dtype; as many bands as the normalisation, or any number when it has one
+            pair of limits.
+        normalization: from the checkpoint's card.
+        limits: `input_limits` of the scene that this image is a window of; of the image itself
+            when not given.
+
+    Returns:
+        float32 [C, H, W] in [-1, 1]; 0 where not valid and throughout a band of one value.
+
+    Raises:
+        BandError: another number of bands than the normalisation has limits for.
+    """
+    if limits is None:
+        limits = input_limits(image, normalization)
+    scaled = np.zeros(image.pixels.shape, np.float32)
+    for target, band, (low, high) in zip(scaled, image.pixels, limits, strict=True):
+        if high > low:
+            # float64 factors: a float32 difference of large values loses the small ones.
+            target[:] = np.clip((band - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0)
+    scaled[:, ~image.valid] = 0.0
+    return scaled
+
+
+def input_limits(image: GeoImage, normalization: Normalization) -> NDArray[np.float64]:
+    """Find the values of each band that become -1 and 1.
+
+    Returns:
+        float64 [C, 2] in the image's own units.
+
+    Raises:
+        BandError: another number of bands than the normalisation has limits for.
+    """
+    count = len(normalization.low)
+    if count not in (1, image.bands):
+        raise BandError(
+            f"The image has {image.bands} bands and the checkpoint wants {count}; choose {count}."
+        )
+    wanted = np.array([normalization.low, normalization.high], np.float64).T
+    wanted = np.broadcast_to(wanted, (image.bands, 2))
+    if normalization.kind == "percentile":
+        return np.array(
+            [
+                percentile_limits(band[None], image.valid, low=low, high=high)[0]
+                for band, (low, high) in zip(image.pixels, wanted, strict=True)
+            ]
+        )
+    if image.pixels.dtype == np.uint8:
+        return wanted.copy()
+    low, high = STRETCH_PERCENTILES
+    stretch = percentile_limits(image.pixels, image.valid, low=low, high=high)
+    span = stretch[:, 1:] - stretch[:, :1]
+    return np.asarray(stretch[:, :1] + wanted / EIGHT_BIT_MAX * span)
+
+
+def percentile_limits(
+    pixels: Pixels, valid: Mask, *, low: float, high: float
+) -> NDArray[np.float64]:
+    """Find two percentiles of every band over the valid pixels.
+
+    Args:
+        pixels: any real dtype [C, H, W].
+        valid: bool [H, W].
+        low: percentile, 0..100.
+        high: percentile, 0..100.
+
+    Returns:
+        float64 [C, 2]; zeros when no pixel is valid.
+    """
+    step = max(1, int(np.ceil(np.sqrt(valid.size / MAX_SAMPLES))))
+    chosen = valid[::step, ::step]
+    if not chosen.any():
+        step, chosen = 1, valid
+    if not chosen.any():
+        return np.zeros((len(pixels), 2))
+    return np.array(
+        [np.percentile(band[::step, ::step][chosen], [low, high]) for band in pixels], np.float64
+    )

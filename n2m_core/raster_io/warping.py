@@ -1,0 +1,307 @@
+"""From one grid to another: align a pair, change the pixel size, project for a web map.
+
+Resampling that mixes pixels weighs them by validity, so that missing ground does not darken its
+neighbours: the values times the mask and the mask itself are warped alike, then divided.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import Resampling as Method
+from rasterio.errors import RasterioError
+from rasterio.warp import calculate_default_transform, reproject
+
+from n2m_core.errors import GridError, NoOverlapError, ParameterError
+from n2m_core.geo_image import GeoImage, Mask, Pixels
+from n2m_core.raster_io.ground import (
+    centre_resolution_m,
+    ground_size_m,
+    lonlat_bounds,
+    parse_crs,
+)
+
+Resampling = Literal["nearest", "bilinear", "average"]
+WEB_MERCATOR = "EPSG:3857"
+MERCATOR_LIMIT_DEG = 85.051129
+"""Latitude where the square Web Mercator map ends."""
+SAME_GRID_PX = 1e-3
+"""Grids whose corners differ by less than this share of a pixel are one grid."""
+HALF_COVERED = 0.5
+"""A mixed pixel is valid when valid ground makes at least this share of it."""
+TOLERANCE_PX = 0.02
+"""Error allowed to GDAL's approximation of a projection; its own default is 0.125."""
+
+
+def same_grid(first: GeoImage, second: GeoImage) -> bool:
+    """Tell whether two images have the same CRS, size and, to 0.001 px, the same transform."""
+    if first.valid.shape != second.valid.shape or first.crs != second.crs:
+        return False
+    shift = ~first.transform * second.transform
+    corners = [(0, 0), (first.width, 0), (0, first.height), (first.width, first.height)]
+    return all(math.dist(shift * corner, corner) < SAME_GRID_PX for corner in corners)
+
+
+def align_to(image: GeoImage, grid: GeoImage, *, resampling: Resampling = "bilinear") -> GeoImage:
+    """Put an image on the grid of another one and say so in its notes.
+
+    Args:
+        image: what to move.
+        grid: whose CRS, transform and size to take; its pixels are not used.
+        resampling: "nearest" for labels.
+
+    Returns:
+        The image on exactly the other grid, not valid where it does not reach. Images without
+        georeference pass pixel by pixel when they have equal size.
+
+    Raises:
+        NoOverlapError: no common ground.
+        GridError: no georeference and different sizes.
+    """
+    if same_grid(image, grid):
+        return image
+    if image.crs is None or grid.crs is None:
+        return _match_pixels(image, grid)
+    pixels, valid = _warp(image, grid.crs, grid.transform, grid.valid.shape, resampling)
+    covered = float((valid & grid.valid).mean() / max(float(grid.valid.mean()), 1e-12))
+    if not (valid & grid.valid).any():
+        raise NoOverlapError(
+            f"The two images do not overlap: one covers {_extent(grid)}, the other "
+            f"{_extent(image)} (latitude, longitude). Choose two images of the same place."
+        )
+    moved = replace(
+        image,
+        pixels=pixels,
+        valid=valid,
+        crs=grid.crs,
+        transform=grid.transform,
+        resolution_m=grid.resolution_m,
+    )
+    return moved.with_notes(
+        f"An image was moved to the grid of its pair ({_describe(image)} to {_describe(grid)}); "
+        f"it covers {covered:.0%} of it."
+    )
+
+
+def _match_pixels(image: GeoImage, grid: GeoImage) -> GeoImage:
+    """Take an image pixel by pixel when one of a pair has no georeference."""
+    if image.valid.shape != grid.valid.shape:
+        raise GridError(
+            f"One image is {image.width} x {image.height} px, the other {grid.width} x "
+            f"{grid.height} px, and without a georeference of both they can't be aligned. Give "
+            "GeoTIFFs of both, or two images of equal size."
+        )
+    moved = replace(image, crs=grid.crs, transform=grid.transform, resolution_m=grid.resolution_m)
+    if image.crs is None and grid.crs is None and image.transform == grid.transform:
+        return moved
+    return moved.with_notes(
+        "Only one image of the pair has a georeference; they were matched pixel by pixel."
+        if image.crs != grid.crs
+        else "The images of the pair were matched pixel by pixel."
+    )
+
+
+def resample(
+    image: GeoImage, height: int, width: int, *, resampling: Resampling = "bilinear"
+) -> GeoImage:
+    """Cover the same ground with another number of pixels.
+
+    Args:
+        image: what to resample.
+        height: rows wanted, at least 1.
+        width: columns wanted, at least 1.
+        resampling: "bilinear" smooths when it shrinks, "average" takes the exact mean.
+
+    Returns:
+        The image with the new size, transform and resolution.
+
+    Raises:
+        ParameterError: a size below 1.
+    """
+    if height < 1 or width < 1:
+        raise ParameterError(f"Size {width} x {height} px; both must be at least 1.")
+    if (height, width) == image.valid.shape:
+        return image
+    scale = Affine.scale(image.width / width, image.height / height)
+    # Sizes alone matter here, so the warp runs in pixel space and any CRS will do.
+    flat = replace(image, crs=WEB_MERCATOR, transform=Affine.identity())
+    pixels, valid = _warp(flat, WEB_MERCATOR, scale, (height, width), resampling)
+    resized = replace(image, pixels=pixels, valid=valid, transform=image.transform * scale)
+    if image.resolution_m is None:
+        return resized
+    stretch = math.sqrt(image.height / height * image.width / width)
+    return replace(resized, resolution_m=image.resolution_m * stretch)
+
+
+def resample_to_resolution(
+    image: GeoImage, resolution_m: float, *, resampling: Resampling = "bilinear"
+) -> GeoImage:
+    """Cover the same ground with pixels that are square on the ground and of a given size.
+
+    Args:
+        image: its ground resolution must be known.
+        resolution_m: wanted ground size of a pixel, metres.
+        resampling: see `resample`.
+
+    Returns:
+        The image, of at least 1 x 1 px. Its `resolution_m`, where it was given by a person rather
+        than by the CRS, is trusted.
+
+    Raises:
+        ParameterError: the resolution of the image is unknown, or the wanted one not positive.
+    """
+    if image.resolution_m is None or not resolution_m > 0:
+        raise ParameterError(
+            f"Resampling to {resolution_m} m needs a positive number and the image's own ground "
+            "resolution; state the resolution of the image in metres."
+        )
+    rows, columns = ground_size_m(image) or (image.resolution_m, image.resolution_m)
+    trust = image.resolution_m / math.sqrt(rows * columns)
+    height = max(1, round(image.height * rows * trust / resolution_m))
+    width = max(1, round(image.width * columns * trust / resolution_m))
+    return resample(image, height, width, resampling=resampling)
+
+
+def to_web_mercator(
+    image: GeoImage, *, max_px: int, resampling: Resampling = "bilinear"
+) -> tuple[GeoImage, tuple[float, float, float, float]]:
+    """Project an image for a web map, decimated first because that is several times faster.
+
+    Args:
+        image: georeferenced.
+        max_px: longest side of the result.
+        resampling: "nearest" for labels.
+
+    Returns:
+        The image in EPSG:3857, not valid outside the original's outline, and the bounds (south,
+        west, north, east) of its rectangle in degrees.
+
+    Raises:
+        GridError: no georeference, or the image reaches beyond 85 degrees north or south.
+    """
+    south, _, north, _ = lonlat_bounds(image)
+    if image.crs is None or max(-south, north) > MERCATOR_LIMIT_DEG:
+        raise GridError(
+            f"The image reaches from {south:.2f} to {north:.2f} degrees of latitude and a web map "
+            f"ends at {MERCATOR_LIMIT_DEG:.2f}; cut it or look at it in pixels."
+        )
+    longest = max(image.height, image.width)
+    if longest > max_px:
+        size = [max(1, round(n * max_px / longest)) for n in image.valid.shape]
+        method: Resampling = "nearest" if resampling == "nearest" else "average"
+        image = resample(image, *size, resampling=method)
+    transform, width, height = _mercator_grid(image, max_px)
+    pixels, valid = _warp(image, WEB_MERCATOR, transform, (height, width), resampling)
+    moved = replace(image, pixels=pixels, valid=valid, crs=WEB_MERCATOR, transform=transform)
+    moved = replace(moved, resolution_m=centre_resolution_m(moved))
+    return moved, lonlat_bounds(moved)
+
+
+def _mercator_grid(image: GeoImage, max_px: int) -> tuple[Affine, int, int]:
+    assert image.crs is not None
+    edges = image.transform * (0, 0), image.transform * (image.width, image.height)
+    others = image.transform * (image.width, 0), image.transform * (0, image.height)
+    xs, ys = zip(*edges, *others, strict=True)
+    transform, width, height = calculate_default_transform(
+        parse_crs(image.crs),
+        parse_crs(WEB_MERCATOR),
+        image.width,
+        image.height,
+        min(xs),
+        min(ys),
+        max(xs),
+        max(ys),
+    )
+    shrink = min(1.0, max_px / max(width, height))
+    new_width, new_height = max(1, round(width * shrink)), max(1, round(height * shrink))
+    return (
+        transform * Affine.scale(width / new_width, height / new_height),
+        new_width,
+        new_height,
+    )
+
+
+def _warp(
+    image: GeoImage,
+    crs: str,
+    transform: Affine,
+    shape: tuple[int, ...],
+    resampling: Resampling,
+) -> tuple[Pixels, Mask]:
+    """Warp every band and the mask to a grid; band by band to keep memory low."""
+    pixels = np.zeros((image.bands, *shape), image.pixels.dtype)
+    if resampling == "nearest":
+        valid = _warp_band(image.valid.astype(np.uint8), image, crs, transform, shape, resampling)
+        for target, band in zip(pixels, image.pixels, strict=True):
+            target[:] = _warp_band(band, image, crs, transform, shape, resampling)
+        return pixels, valid > 0
+    wide = np.float64 if image.pixels.dtype.itemsize > 4 else np.float32
+    if image.pixels.dtype in (np.dtype(np.int32), np.dtype(np.uint32)):
+        wide = np.float64
+    weights = _warp_band(image.valid.astype(wide), image, crs, transform, shape, resampling)
+    divisor = np.where(weights > 0, weights, 1)
+    for target, band in zip(pixels, image.pixels, strict=True):
+        whole = _warp_band(
+            band.astype(wide) * image.valid, image, crs, transform, shape, resampling
+        )
+        target[:] = _to_dtype(whole / divisor, image.pixels.dtype)
+    return pixels, weights >= HALF_COVERED
+
+
+def _to_dtype(values: NDArray[np.floating], dtype: np.dtype[Any]) -> Pixels:
+    if dtype.kind == "f":
+        return values.astype(dtype)
+    if dtype.kind == "b":
+        return values >= HALF_COVERED
+    limits = np.iinfo(dtype)
+    clipped: Pixels = np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+    return clipped
+
+
+def _warp_band(
+    band: Pixels,
+    image: GeoImage,
+    crs: str,
+    transform: Affine,
+    shape: tuple[int, ...],
+    resampling: Resampling,
+) -> Pixels:
+    assert image.crs is not None
+    if band.dtype in (np.dtype(np.float16), np.dtype(np.bool_)):
+        wide = np.float32 if band.dtype.kind == "f" else np.uint8
+        return _warp_band(band.astype(wide), image, crs, transform, shape, resampling).astype(
+            band.dtype
+        )
+    target = np.zeros(shape, band.dtype)
+    try:
+        reproject(
+            np.ascontiguousarray(band),
+            target,
+            src_transform=image.transform,
+            src_crs=parse_crs(image.crs),
+            dst_transform=transform,
+            dst_crs=parse_crs(crs),
+            resampling=Method[resampling],
+            tolerance=TOLERANCE_PX,
+        )
+    except RasterioError as error:
+        raise GridError(
+            "The image can't be projected to the other grid; check the CRS of both."
+        ) from error
+    return target
+
+
+def _describe(image: GeoImage) -> str:
+    name = image.crs if image.crs and image.crs.startswith("EPSG") else "a CRS of its own"
+    size = "" if image.resolution_m is None else f", {image.resolution_m:.3g} m"
+    return f"{name}{size}, {image.width} x {image.height} px"
+
+
+def _extent(image: GeoImage) -> str:
+    south, west, north, east = lonlat_bounds(image)
+    return f"{south:.4f} to {north:.4f}, {west:.4f} to {east:.4f}"
