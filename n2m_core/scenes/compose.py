@@ -1,0 +1,126 @@
+"""Put a scene together: plan, canvas, light, sensor, truth."""
+
+from __future__ import annotations
+
+import numpy as np
+from affine import Affine
+
+from n2m_core.geo_image import GeoImage
+from n2m_core.scenes.canvas import Canvas
+from n2m_core.scenes.ground import draw_ground
+from n2m_core.scenes.layout import make_plan
+from n2m_core.scenes.light import develop, illuminate
+from n2m_core.scenes.objects import draw_building, draw_traffic, draw_wall
+from n2m_core.scenes.plants import draw_trees
+from n2m_core.scenes.scene import (
+    BUILDING,
+    Appearance,
+    Plan,
+    Scene,
+    SceneParams,
+)
+
+OVERSAMPLING = 2
+UTM_SITES: tuple[tuple[str, float, float], ...] = (
+    ("EPSG:32645", 356_000.0, 3_057_000.0),
+    ("EPSG:32737", 529_000.0, 9_318_000.0),
+    ("EPSG:32636", 452_000.0, 35_000.0),
+    ("EPSG:32651", 632_000.0, 1_508_000.0),
+    ("EPSG:32614", 621_000.0, 3_349_000.0),
+    ("EPSG:32640", 325_000.0, 2_784_000.0),
+)
+
+
+def draw_appearance(rng: np.random.Generator) -> Appearance:
+    """Draw light, season and sensor of one date."""
+    low = rng.random() < 0.3
+    elevation = float(rng.uniform(24, 42) if low else rng.uniform(40, 74))
+    lean = rng.normal(0.0, 0.11, size=2) if rng.random() < 0.6 else np.zeros(2)
+    balance = np.exp(rng.normal(0.0, 0.05, size=3))
+    return Appearance(
+        sun_azimuth_deg=float(rng.uniform(0.0, 360.0)),
+        sun_elevation_deg=elevation,
+        warmth=float(np.clip((60.0 - elevation) / 40.0, 0.0, 1.0) * rng.uniform(0.3, 1.0)),
+        sky=float(rng.uniform(0.22, 0.42)),
+        dryness=float(rng.beta(1.4, 2.2)),
+        haze=float(rng.beta(1.2, 6.0) * 0.5),
+        exposure=float(np.exp(rng.normal(0.05, 0.2))),
+        gamma=float(np.exp(rng.normal(0.0, 0.1))),
+        saturation=float(rng.uniform(0.75, 1.25)),
+        white_balance=(float(balance[0]), float(balance[1]), float(balance[2])),
+        blur_px=float(rng.uniform(0.3, 0.95)),
+        noise=float(rng.gamma(2.0, 1.2)),
+        lean=(float(np.clip(lean[0], -0.25, 0.25)), float(np.clip(lean[1], -0.25, 0.25))),
+        traffic=float(rng.uniform(0.3, 4.0)),
+        clouds=0.0,
+        shift_px=(0.0, 0.0),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def render(plan: Plan, look: Appearance, params: SceneParams) -> Scene:
+    """Draw a plan as it looks on one date.
+
+    Args:
+        plan: what stands on the ground.
+        look: light, season and sensor.
+        params: size and ground resolution.
+
+    Returns:
+        Picture and truth on the same grid.
+    """
+    px_m = params.resolution_m / OVERSAMPLING
+    canvas = Canvas(params.size * OVERSAMPLING, px_m)
+    draw_ground(canvas, plan, look.dryness)
+    for number, wall in enumerate(plan.walls):
+        draw_wall(canvas, wall, plan.seed + number)
+    order = sorted(range(len(plan.buildings)), key=lambda i: plan.buildings[i].height_m)
+    for i in order:
+        draw_building(canvas, plan.buildings[i], i + 1, look.lean)
+    draw_traffic(canvas, plan.streets, look.traffic, np.random.default_rng([look.seed, 2]))
+    draw_trees(canvas, plan.trees, plan.seed, look.dryness)
+    pixels = develop(illuminate(canvas, look), look, params.size)
+    return _with_truth(canvas, pixels, plan, look, params)
+
+
+def _with_truth(
+    canvas: Canvas,
+    pixels: np.ndarray,  # type: ignore[type-arg]
+    plan: Plan,
+    look: Appearance,
+    params: SceneParams,
+) -> Scene:
+    """Sample the truth at the pixels of the picture."""
+    # Alternate corners of the 2 x 2 block keep the truth centred on the pixel on average.
+    half = OVERSAMPLING // 2
+    checker = np.indices((params.size, params.size)).sum(axis=0) % 2
+    at = np.arange(params.size) * OVERSAMPLING
+    rows, cols = at[:, None] + checker * half, at[None, :] + checker * half
+    instances = np.ascontiguousarray(canvas.instances[rows, cols])
+    cover = np.ascontiguousarray(canvas.land_cover[rows, cols])
+    crs, east, north = UTM_SITES[plan.seed % len(UTM_SITES)]
+    step = 10.0 * (plan.seed // 7 % 2000)
+    image = GeoImage(
+        pixels=np.ascontiguousarray(np.moveaxis(pixels, 2, 0)),
+        valid=np.ones((params.size, params.size), dtype=np.bool_),
+        crs=crs,
+        transform=Affine(params.resolution_m, 0, east + step, 0, -params.resolution_m, north),
+        band_names=("red", "green", "blue"),
+        resolution_m=params.resolution_m,
+    )
+    instances[cover != BUILDING] = 0
+    return Scene(
+        image=image,
+        land_cover=cover,
+        instances=instances,
+        damage=np.ascontiguousarray(canvas.damage[rows, cols]),
+        plan=plan,
+        appearance=look,
+    )
+
+
+def make_scene(params: SceneParams) -> Scene:
+    """Draw a settlement with its truth; the same parameters give the same bytes."""
+    plan = make_plan(params)
+    look = draw_appearance(np.random.default_rng([params.seed, 202]))
+    return render(plan, look, params)

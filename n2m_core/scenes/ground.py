@@ -1,0 +1,205 @@
+"""Paint the ground: grass and soil, fields with furrows, paving, streets, water."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from n2m_core.scenes.canvas import Bools, Canvas
+from n2m_core.scenes.palette import (
+    ASPHALT,
+    CONCRETE_ROAD,
+    CROPS,
+    DRY_GRASS,
+    GRASS,
+    PAVED,
+    POOLS,
+    SOILS,
+    WATERS,
+    pick,
+)
+from n2m_core.scenes.scene import BARE, ROAD, VEGETATION, WATER, Float, Floats, Patch, Plan
+from n2m_core.scenes.textures import field, grain, step
+
+STALL_M = 2.7
+PARKING_PERIOD_M = 17.0
+MARKING_M = 0.16
+
+
+def draw_ground(canvas: Canvas, plan: Plan, dryness: float) -> None:
+    """Paint everything flat, in the order natural ground, patches, streets."""
+    rng = np.random.default_rng([plan.seed, 1])
+    large = field(rng, canvas.shape, canvas.px_m, 5.0)
+    middle = field(rng, canvas.shape, canvas.px_m, 0.7)
+    fine = field(rng, canvas.shape, canvas.px_m, 0.2)
+    sparkle = grain(rng, canvas.shape)
+    grass = _grass(rng, large, middle, dryness)
+    soil = _soil(rng, plan, large, middle)
+    green = np.float32(plan.greenness)
+    level = 0.75 * large + 0.5 * middle
+    cover = step(level, float(1.0 - 2.6 * green), float(1.7 - 2.6 * green))
+    label = _index_patches(canvas, plan.patches)
+    cover = _patch_cover(rng, plan, label, cover, level)
+    canvas.albedo[...] = soil + (grass - soil) * cover[..., None]
+    canvas.land_cover[...] = np.where(cover > 0.5, VEGETATION, BARE)
+    _paint_patches(rng, canvas, plan.patches, label)
+    texture = 1.0 + 0.10 * middle + 0.10 * fine + 0.05 * sparkle
+    scrub = np.clip(middle * 0.7 + fine * 0.5 - 0.7, 0.0, 1.5) * cover
+    canvas.height += np.float32(0.5) * scrub * np.float32(plan.woods)
+    canvas.albedo *= np.clip(texture, 0.5, 1.6)[..., None]
+    _draw_water(rng, canvas, plan.patches, label, large)
+    _draw_streets(rng, canvas, plan, middle)
+
+
+def _grass(rng: np.random.Generator, large: Float, middle: Float, dryness: float) -> Float:
+    """Blend two greens and straw: float32 [H, W, 3]."""
+    lush = pick(rng, GRASS, 0.1)
+    other = pick(rng, GRASS, 0.1)
+    straw = pick(rng, DRY_GRASS, 0.1)
+    blend = np.clip(0.5 + 0.3 * large + 0.15 * middle, 0.0, 1.0)[..., None]
+    dry = np.clip(1.6 * dryness - 0.4 + 0.25 * large - 0.1 * middle, 0.0, 1.0)[..., None]
+    colour = lush + (other - lush) * blend
+    return np.asarray(colour + (straw - colour) * dry, dtype=np.float32)
+
+
+def _soil(rng: np.random.Generator, plan: Plan, large: Float, middle: Float) -> Float:
+    """Blend two soils of the region: float32 [H, W, 3]."""
+    first, second = pick(rng, SOILS[plan.soil], 0.08), pick(rng, SOILS[plan.soil], 0.08)
+    blend = np.clip(0.5 + 0.35 * middle - 0.2 * large, 0.0, 1.0)[..., None]
+    return np.asarray(first + (second - first) * blend, dtype=np.float32)
+
+
+def _index_patches(canvas: Canvas, patches: tuple[Patch, ...]) -> NDArray[np.int32]:
+    """Number of the patch at every pixel, 0 for none; later ones lie on top."""
+    picture = Image.new("I", canvas.shape[::-1])
+    draw = ImageDraw.Draw(picture)
+    for number, patch in enumerate(patches, start=1):
+        draw.polygon(_pixels(patch.polygon, canvas.px_m), fill=number)
+    return np.asarray(picture, dtype=np.int32)
+
+
+def _pixels(points: Floats, px_m: float) -> list[tuple[float, float]]:
+    return [(float(x) / px_m - 0.5, float(y) / px_m - 0.5) for x, y in points]
+
+
+def _patch_cover(
+    rng: np.random.Generator, plan: Plan, label: NDArray[np.int32], cover: Float, level: Float
+) -> Float:
+    """Replace the share of plants where a patch decides it."""
+    if not plan.patches:
+        return cover
+    shift = np.full(len(plan.patches) + 1, np.nan, dtype=np.float32)
+    for number, patch in enumerate(plan.patches, start=1):
+        draw = np.random.default_rng(patch.seed).random()
+        if patch.use in ("lawn", "park"):
+            shift[number] = -0.2 - 2.2 * draw if plan.style != "town" else 0.9 - 2.5 * draw
+        elif patch.use == "soil":
+            shift[number] = 1.0 + 1.2 * draw
+    here = shift[label]
+    decided = ~np.isnan(here)
+    wanted = np.clip((level - np.where(decided, here, 0.0)) / 0.7 + 0.5, 0.0, 1.0)
+    return np.where(decided, wanted, cover).astype(np.float32)
+
+
+def _paint_patches(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    patches: tuple[Patch, ...],
+    label: NDArray[np.int32],
+) -> None:
+    """Colour paving, parking and fields, in place."""
+    count = len(patches) + 1
+    colour = np.zeros((count, 3), dtype=np.float32)
+    kind = np.zeros(count, dtype=np.uint8)
+    rows = np.zeros((count, 4), dtype=np.float32)
+    cover = np.zeros(count, dtype=np.uint8)
+    for number, patch in enumerate(patches, start=1):
+        draw = np.random.default_rng(patch.seed)
+        if patch.use in ("paved", "parking"):
+            kind[number] = 1 if patch.use == "paved" else 2
+            colour[number] = pick(draw, PAVED if patch.use == "paved" else ASPHALT, 0.12)
+            cover[number] = BARE if patch.use == "paved" else ROAD
+        elif patch.use == "field":
+            bare = draw.random() < 0.35
+            kind[number] = 3
+            colour[number] = pick(draw, SOILS["brown"] if bare else CROPS, 0.12)
+            cover[number] = BARE if bare else VEGETATION
+        turn = patch.angle + (np.pi / 2 if draw.random() < 0.5 else 0.0)
+        period = float(draw.uniform(0.9, 2.6))
+        rows[number] = (np.cos(turn), np.sin(turn), 2 * np.pi / period, draw.uniform(0.05, 0.3))
+    here = kind[label]
+    at = np.nonzero(here)
+    if at[0].size == 0:
+        return
+    which = label[at]
+    x, y = canvas.positions()
+    px, py = x[0, at[1]], y[at[0], 0]
+    cos, sin, wave, depth = rows[which].T
+    along, across = px * cos + py * sin, py * cos - px * sin
+    value = np.where(here[at] == 3, 1.0 + depth * np.sin(across * wave), 1.0).astype(np.float32)
+    base = colour[which]
+    stall = (here[at] == 2) & ((across % PARKING_PERIOD_M) < 10.0)
+    line = stall & ((along % STALL_M) < max(MARKING_M, 0.6 * canvas.px_m))
+    base = np.where(line[:, None], base + 0.25, base)
+    canvas.albedo[at] = base * value[:, None]
+    canvas.land_cover[at] = cover[which]
+    canvas.height[at] += np.where(here[at] == 3, np.clip(value - 1.0, 0, 1), 0.0)
+
+
+def _draw_water(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    patches: tuple[Patch, ...],
+    label: NDArray[np.int32],
+    large: Float,
+) -> None:
+    """Fill ponds, rivers and pools: dark, nearly even."""
+    for number, patch in enumerate(patches, start=1):
+        if patch.use not in ("water", "pool"):
+            continue
+        mask: Bools = label == number
+        draw = np.random.default_rng(patch.seed)
+        base = pick(draw, WATERS if patch.use == "water" else POOLS, 0.1)
+        canvas.albedo[mask] = base * (1.0 + 0.06 * large[mask])[:, None]
+        canvas.land_cover[mask] = WATER
+        canvas.height[mask] = 0.0
+
+
+def _draw_streets(rng: np.random.Generator, canvas: Canvas, plan: Plan, middle: Float) -> None:
+    """Paint verges, roadways and markings."""
+    picture = Image.new("L", canvas.shape[::-1])
+    draw = ImageDraw.Draw(picture)
+    order = sorted(plan.streets, key=lambda street: -street.level)
+    px = canvas.px_m
+    lines = [(street, _pixels(street.points, px)) for street in order]
+    walks = plan.style in ("suburb", "desert_city")
+    for street, points in lines:
+        verge = street.width_m + (3.0 if walks else 1.2)
+        draw.line(points, fill=1, width=max(1, round(verge / px)), joint="curve")
+    codes = {"dirt": 2, "concrete": 3, "asphalt": 4}
+    for street, points in lines:
+        width = max(1, round(street.width_m / px))
+        draw.line(points, fill=codes[street.surface], width=width, joint="curve")
+    marked = walks or rng.random() < 0.5
+    for street, points in lines:
+        if street.surface == "asphalt" and street.level < 2 and marked:
+            for i in range(0, len(points) - 1, 2):
+                draw.line(points[i : i + 2], fill=5, width=max(1, round(MARKING_M / px)))
+    label = np.asarray(picture)
+    table = np.stack(
+        [
+            np.zeros(3, dtype=np.float32),
+            pick(rng, PAVED if walks else SOILS[plan.soil], 0.1),
+            pick(rng, SOILS[plan.soil], 0.1) * np.float32(1.1),
+            pick(rng, CONCRETE_ROAD, 0.1),
+            pick(rng, ASPHALT, 0.12),
+            np.full(3, 0.45, dtype=np.float32),
+        ]
+    )
+    verge_noise = (label == 1) & (middle > (0.0 if walks else -0.4))
+    mask = (label > 1) | verge_noise
+    worn = np.clip(1.0 + 0.07 * middle[mask], 0.6, 1.4)[:, None]
+    canvas.albedo[mask] = table[label[mask]] * worn
+    canvas.height[mask] = 0.0
+    canvas.land_cover[mask] = np.where(label[mask] > 1, ROAD, BARE)

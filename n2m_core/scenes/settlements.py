@@ -1,0 +1,339 @@
+"""What each style puts on its blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from n2m_core.scenes.layout import Draft, Grid
+from n2m_core.scenes.ground_frame import Rect
+from n2m_core.scenes.planting import draw_kind, draw_tree
+from n2m_core.scenes.scene import Building, Style
+
+
+def _suburb_grid(rng: np.random.Generator) -> Grid:
+    short = float(rng.uniform(52.0, 76.0))
+    return Grid(
+        (float(rng.uniform(110.0, 200.0)), short),
+        (float(rng.uniform(9.0, 15.0)), float(rng.uniform(7.0, 10.0)), 7.0),
+        ("asphalt", "asphalt", "asphalt" if rng.random() < 0.7 else "concrete"),
+        float(rng.uniform(0.0, 0.55)),
+    )
+
+
+def _town_grid(rng: np.random.Generator) -> Grid:
+    last = ("concrete", "dirt", "asphalt")[int(rng.integers(3))]
+    side = float(rng.uniform(24.0, 60.0))
+    return Grid(
+        (side * float(rng.uniform(1.0, 1.9)), side),
+        (float(rng.uniform(7.0, 16.0)), float(rng.uniform(4.5, 7.0)), 4.0, 2.6),
+        ("asphalt", last, last, last),  # type: ignore[arg-type]
+        float(rng.uniform(0.1, 0.5)),
+    )
+
+
+def _village_grid(rng: np.random.Generator) -> Grid:
+    side = float(rng.uniform(60.0, 140.0))
+    main = "asphalt" if rng.random() < 0.4 else "dirt"
+    return Grid(
+        (side * float(rng.uniform(1.0, 1.5)), side),
+        (float(rng.uniform(4.0, 8.0)), 3.2, 2.4),
+        (main, "dirt", "dirt"),  # type: ignore[arg-type]
+        float(rng.uniform(0.3, 0.8)),
+    )
+
+
+def _desert_grid(rng: np.random.Generator) -> Grid:
+    return Grid(
+        (float(rng.uniform(100.0, 220.0)), float(rng.uniform(48.0, 80.0))),
+        (float(rng.uniform(18.0, 34.0)), float(rng.uniform(10.0, 14.0)), 8.0),
+        ("asphalt", "asphalt", "asphalt"),
+        float(rng.uniform(0.0, 0.6)),
+    )
+
+
+def _rows(block: Rect) -> list[tuple[Rect, float]]:
+    """Cut a block lengthwise into rows with the side of their street: +1 is larger b."""
+    if block.depth < 36.0:
+        return [(block, 1.0)]
+    middle = (block.b0 + block.b1) / 2
+    return [
+        (Rect(block.a0, block.a1, block.b0, middle), -1.0),
+        (Rect(block.a0, block.a1, middle, block.b1), 1.0),
+    ]
+
+
+def _lots(rng: np.random.Generator, row: Rect, width: tuple[float, float]) -> list[Rect]:
+    """Cut a row across into lots."""
+    lots, at = [], row.a0
+    while row.a1 - at > 0.75 * width[0]:
+        end = min(row.a1, at + float(rng.uniform(*width)))
+        if row.a1 - end < 0.6 * width[0]:
+            end = row.a1
+        lots.append(Rect(at, end, row.b0, row.b1))
+        at = end
+    return lots
+
+
+def _garden(draft: Draft, lot: Rect, trees: float) -> None:
+    """Scatter trees and bushes over a lot."""
+    rng = draft.rng
+    for _ in range(int(rng.poisson(trees))):
+        a = float(rng.uniform(lot.a0 + 1, lot.a1 - 1))
+        b = float(rng.uniform(lot.b0 + 1, lot.b1 - 1))
+        x, y, _ = draft.frame.place(a, b)
+        if draft.occupancy.is_free(x, y):
+            kind = draw_kind(rng, draft.style, 0.06)
+            draft.trees.append(draw_tree(rng, x, y, kind, float(rng.uniform(0.6, 1.1))))
+
+
+def _suburb_house(draft: Draft, lot: Rect, side: float) -> None:
+    """Set a house with driveway, pool and shed on a lot whose street is on `side`."""
+    rng = draft.rng
+    setback = float(rng.uniform(5.0, 8.0))
+    width = min(float(rng.uniform(0.6, 0.85)) * lot.width, 20.0)
+    depth = min(float(rng.uniform(8.5, 14.0)), lot.depth - setback - 2.0)
+    if width < 6.0 or depth < 5.0:
+        return
+    front = lot.b1 if side > 0 else lot.b0
+    shift = float(rng.uniform(-0.5, 0.5)) * (lot.width - width) * 0.6
+    centre = (lot.centre[0] + shift, front - side * (setback + depth / 2))
+    # The drive runs along one flank of the house to the street.
+    drive_a = centre[0] + float(rng.choice([-1.0, 1.0])) * (width / 2 - 2.2)
+    near, far = front + side * 1.0, front - side * (setback + 0.5)
+    drive = Rect(drive_a - 1.7, drive_a + 1.7, min(near, far), max(near, far))
+    turn = 0.0 if side > 0 else np.pi
+    house = draft.build(centre, (width, depth), gap_m=0.8, complexity=0.65, turn=turn)
+    if house is None:
+        return
+    draft.lay(drive, "paved")
+    back = front - side * (setback + depth)
+    end = lot.b0 if side > 0 else lot.b1
+    yard = abs(end - back)
+    if yard > 7.0 and rng.random() < 0.13:
+        pool_a = lot.centre[0] + float(rng.uniform(-0.25, 0.25)) * lot.width
+        pool_b = back - side * (yard / 2)
+        pool = Rect(pool_a - 3.6, pool_a + 3.6, pool_b - 1.9, pool_b + 1.9)
+        draft.lay(pool.inset(-1.2), "paved", keep=True)
+        draft.lay(pool, "pool")
+    if yard > 6.0 and rng.random() < 0.4:
+        at = (
+            lot.a0 + 2.6 if rng.random() < 0.5 else lot.a1 - 2.6,
+            end + side * float(rng.uniform(2.2, 3.5)),
+        )
+        size = (float(rng.uniform(2.4, 4.5)), float(rng.uniform(2.2, 3.6)))
+        draft.build(at, size, gap_m=0.3, complexity=0.0, material="metal_old")
+
+
+def _big_block(draft: Draft, block: Rect) -> None:
+    """A school, shop or workshop with its parking."""
+    rng = draft.rng
+    draft.lay(block.inset(1.0), "parking" if rng.random() < 0.7 else "paved")
+    material = str(rng.choice(["membrane", "gravel", "metal_new", "metal_blue", "concrete"]))
+    size = (
+        min(block.width * float(rng.uniform(0.35, 0.62)), 70.0),
+        min(block.depth * float(rng.uniform(0.35, 0.6)), 40.0),
+    )
+    shift = (float(rng.uniform(-0.12, 0.12)), float(rng.uniform(-0.12, 0.12)))
+    centre = (
+        block.centre[0] + shift[0] * block.width,
+        block.centre[1] + shift[1] * block.depth,
+    )
+    draft.build(centre, size, gap_m=1.0, complexity=0.6, material=material)
+
+
+def fill_suburb(draft: Draft, blocks: list[Rect]) -> None:
+    """Houses on lots, here and there a large building or a park."""
+    rng = draft.rng
+    lot_width = float(rng.uniform(14.0, 19.0))
+    trees = float(rng.uniform(0.8, 4.5)) * draft.greenness
+    fenced = float(rng.uniform(0.0, 0.7))
+    empty = float(rng.uniform(0.02, 0.2))
+    for block in blocks:
+        draw = rng.random()
+        if draw < 0.09:
+            _big_block(draft, block)
+            continue
+        if draw < 0.14:
+            draft.lay(block, "park")
+            _garden(draft, block, 0.004 * block.width * block.depth)
+            continue
+        for row, side in _rows(block):
+            for lot in _lots(rng, row, (lot_width, lot_width * 1.45)):
+                draft.lay(lot, "lawn")
+                if rng.random() > empty:
+                    _suburb_house(draft, lot, side)
+                _garden(draft, lot, trees)
+                if rng.random() < fenced:
+                    kind = "hedge" if rng.random() < 0.35 else "wall"
+                    draft.wall(lot.inset(0.3), 0.35, 1.5, kind)  # type: ignore[arg-type]
+
+
+def _town_lots(rng: np.random.Generator, block: Rect, target: float) -> list[Rect]:
+    """Split a block into small lots, unevenly, with some left large."""
+    stack, lots = [block], []
+    while stack:
+        rect = stack.pop()
+        longest = max(rect.width, rect.depth)
+        if longest < target * float(rng.uniform(1.2, 2.1)):
+            lots.append(rect)
+            continue
+        at = float(rng.uniform(0.34, 0.66))
+        if rect.width >= rect.depth:
+            cut = rect.a0 + at * rect.width
+            stack += [Rect(rect.a0, cut, rect.b0, rect.b1), Rect(cut, rect.a1, rect.b0, rect.b1)]
+        else:
+            cut = rect.b0 + at * rect.depth
+            stack += [Rect(rect.a0, rect.a1, rect.b0, cut), Rect(rect.a0, rect.a1, cut, rect.b1)]
+    return lots
+
+
+def _town_house(draft: Draft, lot: Rect, density: float) -> Building | None:
+    """Fill most of a lot with a house, and put a shed beside it now and then."""
+    rng = draft.rng
+    gap = float(rng.choice([0.05, 0.4, 1.0], p=[0.45, 0.35, 0.2]))
+    cover_a = 1.0 if rng.random() < density else float(rng.uniform(0.6, 0.95))
+    cover_b = 1.0 if rng.random() < density else float(rng.uniform(0.55, 0.95))
+    width, depth = (lot.width - gap) * cover_a, (lot.depth - gap) * cover_b
+    if min(width, depth) < 2.6:
+        return None
+    slack = ((lot.width - gap - width) / 2, (lot.depth - gap - depth) / 2)
+    centre = (
+        lot.centre[0] + float(rng.choice([-1.0, 1.0])) * slack[0],
+        lot.centre[1] + float(rng.choice([-1.0, 1.0])) * slack[1],
+    )
+    turn = float(rng.normal(0.0, 0.02)) + float(rng.integers(4)) * np.pi / 2
+    size = (width, depth)
+    if round(turn / (np.pi / 2)) % 2:
+        size = (depth, width)
+    return draft.build(centre, size, gap_m=-0.4, complexity=0.3, turn=turn, tolerance=0.06)
+
+
+def fill_town(draft: Draft, blocks: list[Rect]) -> None:
+    """Dense rows of small buildings around courts, some open ground, a few halls."""
+    rng = draft.rng
+    density = float(rng.uniform(0.25, 0.9))
+    target = float(rng.uniform(6.5, 12.0))
+    vacant = float(rng.uniform(0.04, 0.3))
+    open_blocks = float(rng.uniform(0.02, 0.22))
+    ground = "soil" if rng.random() < 0.55 else "paved"
+    for block in blocks:
+        draw = rng.random()
+        if draw < open_blocks:
+            draft.lay(block, str(rng.choice(["park", "field", "soil", "paved", "field"])))
+            _garden(draft, block, 0.003 * block.width * block.depth * draft.greenness)
+            continue
+        draft.lay(block, ground if rng.random() < 0.8 else "lawn")
+        if draw < open_blocks + 0.05 and min(block.width, block.depth) > 18.0:
+            _big_block(draft, block)
+            continue
+        for lot in _town_lots(rng, block, target):
+            if rng.random() < vacant or _town_house(draft, lot, density) is None:
+                if rng.random() < draft.greenness:
+                    draft.lay(lot, "lawn")
+                    _garden(draft, lot, 2.5)
+            elif rng.random() < 0.2:
+                _garden(draft, lot, 1.5 * draft.greenness)
+
+
+def fill_village(draft: Draft, blocks: list[Rect]) -> None:
+    """Fields and groves, with houses strewn along the tracks."""
+    rng = draft.rng
+    houses = float(rng.uniform(1.0, 11.0))
+    farmed = float(rng.uniform(0.1, 0.6))
+    for block in blocks:
+        if rng.random() < farmed:
+            for lot in _town_lots(rng, block, float(rng.uniform(18.0, 50.0))):
+                if rng.random() < 0.75:
+                    draft.lay(lot.inset(0.4), "field")
+        if rng.random() < 0.04:
+            draft.lay(block.inset(block.depth * 0.25), "water", keep=True)
+        area = block.width * block.depth / 10_000.0
+        for _ in range(int(rng.poisson(houses * area))):
+            near = rng.random() < 0.6
+            b = block.b0 + 7.0 if near else float(rng.uniform(block.b0 + 5, block.b1 - 5))
+            centre = (float(rng.uniform(block.a0 + 5, block.a1 - 5)), b)
+            size = (float(rng.uniform(5.0, 15.0)), float(rng.uniform(4.0, 9.5)))
+            turn = float(rng.normal(0.0, 0.12)) + float(rng.integers(2)) * np.pi / 2
+            house = draft.build(centre, size, gap_m=1.5, complexity=0.3, turn=turn)
+            if house is None:
+                continue
+            reach = float(rng.uniform(1.5, 5.0)) + max(size) / 2
+            yard = Rect(centre[0] - reach, centre[0] + reach, b - reach, b + reach)
+            if rng.random() < 0.75:
+                draft.lay(yard, "soil")
+            _garden(draft, yard.inset(-2.0), 1.5 * draft.greenness)
+            for _ in range(int(rng.poisson(0.7))):
+                spot = (
+                    centre[0] + float(rng.uniform(-1.3, 1.3)) * reach,
+                    b + float(rng.uniform(-1.3, 1.3)) * reach,
+                )
+                hut = (float(rng.uniform(1.8, 5.0)), float(rng.uniform(1.8, 4.0)))
+                draft.build(spot, hut, gap_m=0.3, complexity=0.0, turn=turn)
+
+
+def fill_desert(draft: Draft, blocks: list[Rect]) -> None:
+    """Walled villas, towers, bare sand and dark lawns."""
+    rng = draft.rng
+    towers = float(rng.choice([0.0, 0.12, 0.35]))
+    empty = float(rng.uniform(0.05, 0.5))
+    lot_width = float(rng.uniform(17.0, 28.0))
+    green = float(rng.uniform(0.05, 0.6))
+    for block in blocks:
+        draw = rng.random()
+        if draw < empty:
+            if rng.random() < 0.12:
+                draft.lay(block, "park")
+                _garden(draft, block, 0.003 * block.width * block.depth)
+            elif rng.random() < 0.12:
+                draft.lay(block, "water", keep=True)
+            continue
+        if draw < empty + towers:
+            _towers(draft, block)
+            continue
+        for row, side in _rows(block):
+            for lot in _lots(rng, row, (lot_width, lot_width * 1.3)):
+                if rng.random() < 0.08:
+                    continue
+                draft.lay(lot, "lawn" if rng.random() < green else "paved")
+                size = (lot.width * float(rng.uniform(0.55, 0.8)), lot.depth * 0.55)
+                centre = (lot.centre[0], lot.centre[1] + side * float(rng.uniform(-1.0, 3.0)))
+                draft.build(centre, (size[0], min(size[1], 20.0)), gap_m=0.5, complexity=0.7)
+                draft.wall(lot.inset(0.2), 0.4, 2.2, "wall")
+                _garden(draft, lot, 3.0 * green + 0.5)
+                if rng.random() < 0.2:
+                    a, b = lot.centre[0], lot.centre[1] - side * lot.depth * 0.36
+                    draft.lay(Rect(a - 3.4, a + 3.4, b - 1.8, b + 1.8), "pool")
+
+
+def _towers(draft: Draft, block: Rect) -> None:
+    """High blocks around a paved court with parking."""
+    rng = draft.rng
+    draft.lay(block, "paved")
+    draft.lay(block.inset(min(block.depth, block.width) * 0.3), "parking")
+    for _ in range(4):
+        side = float(rng.uniform(16.0, 30.0))
+        centre = (
+            float(rng.uniform(block.a0 + side / 2, max(block.a1 - side / 2, block.a0 + side))),
+            float(rng.uniform(block.b0 + side / 2, max(block.b1 - side / 2, block.b0 + side))),
+        )
+        size = (side, side * float(rng.uniform(0.6, 1.0)))
+        built = draft.build(centre, size, gap_m=4.0, complexity=0.5)
+        if built is not None:
+            height = float(rng.uniform(18.0, 70.0))
+            draft.buildings[-1] = Building(**{**built.__dict__, "height_m": height})
+
+
+GRIDS: Mapping[Style, Callable[[np.random.Generator], Grid]] = {
+    "suburb": _suburb_grid,
+    "town": _town_grid,
+    "village": _village_grid,
+    "desert_city": _desert_grid,
+}
+RECIPES: Mapping[Style, Callable[[Draft, list[Rect]], None]] = {
+    "suburb": fill_suburb,
+    "town": fill_town,
+    "village": fill_village,
+    "desert_city": fill_desert,
+}
