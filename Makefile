@@ -3,7 +3,7 @@
 PYTHON ?= $(shell for p in python3.11 python3 python; do \
 	$$p -c "" >/dev/null 2>&1 && { echo $$p; break; }; done)
 ARGS ?=
-COMMANDS := setup run test lint fmt type samples bench
+COMMANDS := setup run test lint type fmt samples bench
 
 .PHONY: help $(COMMANDS)
 

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -279,12 +278,12 @@ def find_browser(venv: Path) -> str:
 
 def first_free_port(first: int, last: int = 65535) -> int:
     """The first port from `first` on that nobody listens on."""
-    for port in range(first, last + 1):
+    for port in range(max(first, 1), min(last, 65535) + 1):
         with socket.socket() as caller:
             caller.settimeout(0.5)
             if caller.connect_ex(("127.0.0.1", port)) != 0:
                 return port
-    raise BootstrapError(f"No port from {first} to {last} is free. Give another by --port.")
+    raise BootstrapError(f"No port from {first} to {last} is free. Give one up to 65535 by --port.")
 
 
 def has_display() -> bool:
@@ -294,12 +293,12 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def open_when_ready(url: str, wait_s: float = 60) -> None:
+def open_when_ready(url: str, port: int, wait_s: float = 60) -> None:
     """Open the page in the person's browser as soon as the server answers."""
     deadline = time.monotonic() + wait_s
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{url}/_stcore/health", timeout=2).close()
+            socket.create_connection(("127.0.0.1", port), timeout=2).close()
             webbrowser.open(url)
             return
         time.sleep(0.3)
@@ -309,19 +308,14 @@ def run_app(venv: Path, options: argparse.Namespace, extra: list[str]) -> int:
     """Serve the app on this machine only, until Ctrl+C."""
     port = first_free_port(options.port or FIRST_PORT, options.port or 65535)
     url = f"http://127.0.0.1:{port}"
-    server = (
-        "--server.address",
-        "127.0.0.1",
-        "--server.port",
-        str(port),
-        "--server.headless",
-        "true",
-    )
+    server = {"server.port": port, "server.headless": "true"}
+    server |= dict.fromkeys(("server.address", "browser.serverAddress"), "127.0.0.1")
     python = str(venv_command(venv, "python"))
-    command = [python, "-m", "streamlit", "run", "app.py", *server, *extra]
+    flags = [f"--{name}={value}" for name, value in server.items()]
+    command = [python, "-m", "streamlit", "run", "app.py", *flags, *extra]
     say(f"Noise2Map Explorer: {url} (Ctrl+C ends it)")
     if not options.no_browser and has_display():
-        threading.Thread(target=open_when_ready, args=(url,), daemon=True).start()
+        threading.Thread(target=open_when_ready, args=(url, port), daemon=True).start()
     app = subprocess.Popen(command, cwd=ROOT)
     signal.signal(signal.SIGTERM, lambda *_: app.terminate())
     try:
