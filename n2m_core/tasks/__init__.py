@@ -1,0 +1,1 @@
+"""What a person can ask for: parameters in, a result out, progress by a callback."""

@@ -1,0 +1,273 @@
+"""From images to class probabilities on the images' own grid.
+
+The road is the same for every task: choose bands, scale to [-1, 1], resample to the checkpoint's
+ground resolution, mix x_t, predict in blended windows, bring the probabilities back.
+
+Symbols: x0 clean input and x_t noisy input, float32 [C, h, w] on the lattice of `tasks.lattice`;
+t timestep in 0..999.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from n2m_core.checkpoints import CheckpointCard, LoadedModel
+from n2m_core.diffusion.noise import NoiseProcess, make_schedule, position_noise
+from n2m_core.errors import BandError, GridError
+from n2m_core.geo_image import GeoImage, Mask, Progress
+from n2m_core.normalize import to_model_range
+from n2m_core.tasks.lattice import FloatArray, Lattice, plan_lattice
+from n2m_core.tasks.params import MapParams
+from n2m_core.tiling import predict_tiled
+
+WINDOW_PX = 256
+OVERLAP_PX = 64
+BATCH = 4
+ONE_WINDOW_PX = 320
+"""An image up to this size is one window: four windows for a tile would take four times as long."""
+NOISE_CACHE_VALUES = 8_000_000
+"""Noise kept between the frames of a trajectory: 32 MB."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the network is given: a timestep and an input.
+
+    Attributes:
+        timestep: what the network is told, 0..999.
+        is_mixed: whether x_t is mixed there, or the clean image given.
+    """
+
+    timestep: int
+    is_mixed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Images ready for a network.
+
+    Attributes:
+        x0: clean input, float32 [C, h, w] in [-1, 1]; for a pair the channels are (before, after).
+        lattice: the grid of `x0`, and the way back.
+        valid: bool [H, W] on the image's grid.
+        notes: what was done, a sentence each.
+    """
+
+    x0: FloatArray
+    lattice: Lattice
+    valid: Mask
+    notes: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class NoiseField:
+    """One noise draw over the endless lattice, a pure function of seed and position.
+
+    Attributes:
+        seed: names the draw.
+        bands: channels C.
+    """
+
+    seed: int
+    bands: int
+    _kept: dict[tuple[int, int, int, int], FloatArray] = field(default_factory=dict)
+
+    def window(self, row: int, column: int, height: int, width: int) -> FloatArray:
+        """Give the noise of one window, float32 [C, height, width]."""
+        key = (row, column, height, width)
+        if key in self._kept:
+            return self._kept[key]
+        noise = position_noise(self.seed, self.bands, height, width, row=row, col=column)
+        if (len(self._kept) + 1) * noise.size <= NOISE_CACHE_VALUES:
+            self._kept[key] = noise
+        return noise
+
+
+def step_for(card: CheckpointCard, timestep: int | None) -> Step:
+    """Give the card's own step, or the one that a person asked for, where x_t is mixed."""
+    if timestep is None:
+        return Step(card.inference_timestep, card.mix_at_inference)
+    return Step(timestep, True)
+
+
+def process_for(card: CheckpointCard, params: MapParams) -> NoiseProcess:
+    """Build the card's noise process, or the one that a person asked for."""
+    return NoiseProcess(
+        params.process or card.noise_process, make_schedule(params.schedule or card.schedule)
+    )
+
+
+def prepare(
+    images: Sequence[GeoImage], card: CheckpointCard, *, resolution_m: float | None
+) -> Prepared:
+    """Bring one image, or a pair on one grid, to the network's range and resolution.
+
+    Args:
+        images: the image, or (before, after).
+        card: says bands, normalisation and resolution.
+        resolution_m: ground size of a pixel in place of the image's own, metres.
+
+    Returns:
+        The clean input on the lattice.
+
+    Raises:
+        BandError: the image lacks bands.
+        GridError: no valid pixel, or a resolution too far from the card's.
+    """
+    chosen = [choose_bands(image, card) for image in images]
+    valid = np.logical_and.reduce([image.valid for image in chosen])
+    if not valid.any():
+        raise GridError(
+            "The image has no pixel with data. Check the file, its nodata value or the alpha band."
+        )
+    lattice = plan_lattice(chosen[0], card.resolution_m, taken_as_m=resolution_m)
+    scaled = np.concatenate([to_model_range(image, card.normalization) for image in chosen])
+    scaled[:, ~valid] = 0.0
+    x0 = lattice.from_image(scaled, valid)
+    notes = dict.fromkeys(note for image in chosen for note in image.notes)
+    resolution_note = _resolution_note(chosen[0], card, lattice, resolution_m)
+    return Prepared(x0, lattice, valid, (*notes, *resolution_note))
+
+
+def choose_bands(image: GeoImage, card: CheckpointCard) -> GeoImage:
+    """Take the bands that the checkpoint wants, with a note when that was a choice.
+
+    Raises:
+        BandError: two bands or more, but fewer than wanted.
+    """
+    wanted = len(card.bands)
+    if image.bands == wanted:
+        return image
+    if image.bands == 1:
+        pixels = np.repeat(image.pixels, wanted, axis=0)
+        note = f"The image has one band; it was given to the network as {', '.join(card.bands)}."
+        return image.with_pixels(pixels, card.bands).with_notes(note)
+    if image.bands < wanted:
+        raise BandError(
+            f"The image has {image.bands} bands; checkpoint {card.id} needs {wanted} "
+            f"({', '.join(card.bands)}). Choose {wanted} bands, the same one repeated if need be."
+        )
+    note = (
+        f"The image has {image.bands} bands; the first {wanted} were taken as "
+        f"{', '.join(card.bands)}. Choose bands if these are others."
+    )
+    return image.with_pixels(image.pixels[:wanted], image.band_names[:wanted]).with_notes(note)
+
+
+def predict(
+    prepared: Prepared,
+    model: LoadedModel,
+    step: Step,
+    process: NoiseProcess,
+    noise: NoiseField,
+    progress: Progress | None = None,
+) -> FloatArray:
+    """Predict class probabilities on the image's own grid in one pass.
+
+    Args:
+        prepared: the clean input.
+        model: the network.
+        step: timestep and kind of input.
+        process: mixes x_t.
+        noise: the draw for gaussian noise.
+        progress: told after every batch of windows.
+
+    Returns:
+        float32 [K, H, W], summing to one a pixel; 0 where there is no data.
+    """
+
+    def predict_windows(
+        windows: NDArray[np.float32], positions: list[tuple[int, int]]
+    ) -> NDArray[np.float32]:
+        x0 = torch.from_numpy(windows)
+        x_t = mix_windows(x0, positions, step, process, noise) if step.is_mixed else x0
+        return _probabilities(model, x_t, step.timestep)
+
+    multiple = model.model.multiple
+    on_lattice = predict_tiled(
+        predict_windows,
+        prepared.x0,
+        size=_window_size(prepared, multiple),
+        overlap=OVERLAP_PX,
+        batch=BATCH,
+        multiple=multiple,
+        origin=prepared.lattice.origin,
+        progress=progress,
+    )
+    probabilities = prepared.lattice.to_image(on_lattice)
+    probabilities[:, ~prepared.valid] = 0.0
+    return probabilities
+
+
+def mix_windows(
+    x0: torch.Tensor,
+    positions: list[tuple[int, int]],
+    step: Step,
+    process: NoiseProcess,
+    noise: NoiseField,
+) -> torch.Tensor:
+    """Mix x_t of windows at one timestep.
+
+    Args:
+        x0: clean windows, float32 [B, C, h, w].
+        positions: lattice (row, column) of each window's first pixel.
+        step: its timestep is used.
+        process: how noise enters.
+        noise: the draw.
+
+    Returns:
+        x_t, float32 [B, C, h, w].
+    """
+    gaussian = x0
+    if process.kind == "gaussian":
+        height, width = x0.shape[2:]
+        draws = [noise.window(row, column, height, width) for row, column in positions]
+        gaussian = torch.from_numpy(np.stack(draws))
+    t = torch.full((len(x0),), step.timestep, dtype=torch.int64)
+    return process.mix(x0, t, process.noise_for(x0, gaussian))
+
+
+def _probabilities(model: LoadedModel, x_t: torch.Tensor, timestep: int) -> NDArray[np.float32]:
+    """Run the network on windows and give its softmax, float32 [B, K, h, w]."""
+    device = model.device
+    x_t = x_t.to(device, memory_format=torch.channels_last)
+    t = torch.full((len(x_t),), timestep, dtype=torch.int64, device=device)
+    is_gpu = device.type == "cuda"
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=is_gpu):
+        logits = model.model(x_t, t)
+    result: NDArray[np.float32] = torch.softmax(logits.float(), dim=1).cpu().numpy()
+    return result
+
+
+def _window_size(prepared: Prepared, multiple: int) -> int:
+    """Side of the windows: one for a small image, else the usual."""
+    rows, columns = prepared.lattice.rows, prepared.lattice.columns
+    longest = max(
+        rows.count + rows.first % multiple, columns.count + columns.first % multiple, OVERLAP_PX + 1
+    )
+    if longest > ONE_WINDOW_PX:
+        return WINDOW_PX
+    return -(-longest // multiple) * multiple
+
+
+def _resolution_note(
+    image: GeoImage, card: CheckpointCard, lattice: Lattice, taken_as_m: float | None
+) -> tuple[str, ...]:
+    """Say how the image's ground resolution was treated."""
+    pixel_m = taken_as_m or image.resolution_m
+    if pixel_m is None:
+        return (
+            f"The image's ground resolution is unknown and was taken as {card.resolution_m:g} m "
+            "per pixel, what the checkpoint was trained for; state it if you know it.",
+        )
+    if lattice.is_identity:
+        return ()
+    return (
+        f"The image has {pixel_m:.3g} m per pixel and was resampled to about "
+        f"{card.resolution_m:g} m for the network; the map is on the image's own grid.",
+    )
