@@ -6,8 +6,6 @@ grid differs, and the result's notes say so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from n2m_core.checkpoints import LoadedModel
 from n2m_core.errors import NoOverlapError
 from n2m_core.geo_image import GeoImage, Progress
@@ -19,9 +17,8 @@ from n2m_core.tasks.result import MapResult
 _ON_BEFORE = "The two images lie on different grids; the map lies on the grid of the first."
 
 
-@dataclass(frozen=True)
-class ChangeParams(MapParams):
-    """Choices for a change detection."""
+ChangeParams = MapParams
+"""Choices for a change detection."""
 
 
 def run(

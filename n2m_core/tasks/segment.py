@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from n2m_core.checkpoints import LoadedModel
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.tasks.mapping import check_task, make_map
 from n2m_core.tasks.params import MapParams
 from n2m_core.tasks.result import MapResult
 
-
-@dataclass(frozen=True)
-class SegmentParams(MapParams):
-    """Choices for a segmentation."""
+SegmentParams = MapParams
+"""Choices for a segmentation."""
 
 
 def run(
