@@ -167,7 +167,7 @@ def boundary_band(labels: Labels) -> Mask:
     values = labels.astype(np.int32)
     steps = ndimage.sobel(values, axis=0, mode="nearest") != 0
     steps |= ndimage.sobel(values, axis=1, mode="nearest") != 0
-    return np.asarray(ndimage.binary_dilation(steps, np.ones((3, 3))), np.bool_)
+    return np.asarray(ndimage.binary_dilation(steps, np.ones((3, 3), np.bool_)), np.bool_)
 
 
 def weighted_f(truth: Mask, predicted: Mask, counted: Mask | None = None) -> float:
@@ -226,7 +226,7 @@ def _mask_boundary_iou(truth: Mask, predicted: Mask, counted: Mask) -> float:
 
 
 def _inner_band(mask: Mask, width_px: int) -> Mask:
-    """Pixels of a mask within `width_px` (chessboard) of its outside; beyond the frame is outside."""
+    """Pixels of a mask within `width_px` (chessboard) of its outside, the frame being outside."""
     if not mask.any():
         return mask
     padded = np.pad(mask, 1)

@@ -10,6 +10,7 @@ B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (p
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -102,4 +103,4 @@ def _edges(length: int) -> list[tuple[int, int]]:
     """Cut a side into equal parts."""
     parts = max(1, min(BLOCKS_PER_SIDE, length // SMALLEST_BLOCK_PX))
     cuts = [round(length * part / parts) for part in range(parts + 1)]
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(itertools.pairwise(cuts))
