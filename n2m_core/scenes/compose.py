@@ -74,9 +74,8 @@ def render(plan: Plan, look: Appearance, params: SceneParams) -> Scene:
     draw_ground(canvas, plan, look.dryness)
     for number, wall in enumerate(plan.walls):
         draw_wall(canvas, wall, plan.seed + number)
-    order = sorted(range(len(plan.buildings)), key=lambda i: plan.buildings[i].height_m)
-    for i in order:
-        draw_building(canvas, plan.buildings[i], i + 1, look.lean)
+    for building in sorted(plan.buildings, key=lambda b: (b.height_m, b.number)):
+        draw_building(canvas, building, look.lean)
     draw_traffic(canvas, plan.streets, look.traffic, np.random.default_rng([look.seed, 2]))
     draw_trees(canvas, plan.trees, plan.seed, look.dryness)
     pixels = develop(illuminate(canvas, look), look, params.size)

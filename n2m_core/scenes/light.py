@@ -69,9 +69,7 @@ def cast_shadows(height: Float, px_m: float, azimuth_deg: float, elevation_deg: 
 def illuminate(canvas: Canvas, look: Appearance) -> Float:
     """Multiply colour by sunlight and skylight: float32 [H, W, 3] linear radiance."""
     sun = sun_vector(look.sun_azimuth_deg, look.sun_elevation_deg)
-    visible = cast_shadows(
-        canvas.height, canvas.px_m, look.sun_azimuth_deg, look.sun_elevation_deg
-    )
+    visible = cast_shadows(canvas.height, canvas.px_m, look.sun_azimuth_deg, look.sun_elevation_deg)
     if look.clouds > 0:
         rng = np.random.default_rng([look.seed, 3])
         cloud = field(rng, canvas.shape, canvas.px_m, 60.0)

@@ -21,9 +21,7 @@ FACADE_STEEPNESS = 2.5
 CAR_M = (4.4, 1.8)
 
 
-def draw_building(
-    canvas: Canvas, building: Building, number: int, lean: tuple[float, float]
-) -> None:
+def draw_building(canvas: Canvas, building: Building, lean: tuple[float, float]) -> None:
     """Draw one building; its roof lies exactly where the plan says, walls lean away from it."""
     rng = np.random.default_rng(building.seed)
     shift = float(np.hypot(*lean)) * building.height_m
@@ -49,7 +47,7 @@ def draw_building(
     canvas.slope_x[window.at][mask] = (surface.slope_u * c - surface.slope_v * s)[mask]
     canvas.slope_y[window.at][mask] = (surface.slope_u * s + surface.slope_v * c)[mask]
     canvas.land_cover[window.at][mask] = BUILDING
-    canvas.instances[window.at][mask] = number
+    canvas.instances[window.at][mask] = building.number
 
 
 def _draw_facade(
@@ -105,9 +103,9 @@ def _draw_ruin(
     canvas.land_cover[window.at][mask] = BARE
     canvas.damage[window.at][mask] = 1
     soot = (~mask) & (surface.edge > -3.0)
-    canvas.albedo[window.at][soot] *= np.clip(
-        0.55 - 0.15 * surface.edge[soot], 0.4, 1.0
-    )[:, None].astype(np.float32)
+    canvas.albedo[window.at][soot] *= np.clip(0.55 - 0.15 * surface.edge[soot], 0.4, 1.0)[
+        :, None
+    ].astype(np.float32)
 
 
 def draw_wall(canvas: Canvas, wall: Wall, seed: int) -> None:
@@ -129,9 +127,7 @@ def draw_wall(canvas: Canvas, wall: Wall, seed: int) -> None:
     canvas.land_cover[window.at][mask] = VEGETATION if hedge else BARE
 
 
-def draw_car(
-    canvas: Canvas, rng: np.random.Generator, x: float, y: float, angle: float
-) -> None:
+def draw_car(canvas: Canvas, rng: np.random.Generator, x: float, y: float, angle: float) -> None:
     """Draw a vehicle with its windows; nothing where something stands already."""
     truck = rng.random() < 0.07
     length, width = (8.5, 2.5) if truck else CAR_M

@@ -9,7 +9,7 @@ from PIL import Image
 
 from n2m_core.scenes.canvas import Canvas
 from n2m_core.scenes.palette import CANOPY, DRY_CANOPY, PALM
-from n2m_core.scenes.scene import ROAD, BUILDING, VEGETATION, Float, Tree
+from n2m_core.scenes.scene import BUILDING, ROAD, VEGETATION, Float, Tree
 from n2m_core.scenes.textures import noise_bank
 
 VARIANTS = 10

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 Instances = NDArray[np.int32]
 Style = Literal["suburb", "town", "village", "desert_city", "any"]
+Use = Literal["lawn", "soil", "paved", "field", "water", "pool", "park", "parking"]
 RoofKind = Literal["flat", "gable", "hip", "shed"]
 
 STYLES: tuple[Style, ...] = ("suburb", "town", "village", "desert_city")
@@ -98,6 +99,7 @@ class Building:
         material: key of `palette.ROOFS`.
         seed: of colour, texture and clutter.
         burnt: whether only ash and wall stumps are left.
+        number: its instance number, the same on every date, from 1.
     """
 
     x: float
@@ -110,6 +112,7 @@ class Building:
     material: str
     seed: int
     burnt: bool = False
+    number: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +130,7 @@ class Patch:
     """A piece of ground of one use: polygon [N, 2] metres, direction of its rows in radians."""
 
     polygon: Floats
-    use: Literal["lawn", "soil", "paved", "field", "sand", "water", "pool", "park", "parking"]
+    use: Use
     angle: float
     seed: int
 

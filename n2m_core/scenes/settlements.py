@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from n2m_core.scenes.layout import Draft, Grid
+from n2m_core.scenes.draft import Draft, Grid
 from n2m_core.scenes.ground_frame import Rect
 from n2m_core.scenes.planting import draw_kind, draw_tree
 from n2m_core.scenes.scene import Building, Style
