@@ -9,7 +9,7 @@ map does not depend on how the image was cut.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,12 @@ STRETCH_PERCENTILES = (2.0, 98.0)
 MAX_SAMPLES = 4_000_000
 """Percentiles of larger scenes come from a regular grid of about this many pixels."""
 EIGHT_BIT_MAX = 255.0
+FAR_SIGMAS = 3.0
+"""Brightness further from the training images than this calls for a warning."""
+FAR_CONTRAST = 2.5
+"""So does a contrast this many times higher or lower."""
+LEAST_SPREAD = 0.02
+"""Floor of the training images' spread in model range, so that a uniform set warns of nothing."""
 
 
 @dataclass(frozen=True)
@@ -150,4 +156,127 @@ def percentile_limits(
         return np.zeros((len(pixels), 2))
     return np.array(
         [np.percentile(band[::step, ::step][chosen], [low, high]) for band in pixels], np.float64
+    )
+
+
+def match_bands(image: GeoImage, wanted: int = 3) -> GeoImage:
+    """Give a network as many bands as it was trained on, and say how in the notes.
+
+    Bands named red, green and blue are taken in that order wherever they are, else Sentinel-2's
+    B04, B03, B02, else the first ones; a single band is repeated.
+
+    Args:
+        image: any number of bands.
+        wanted: number of bands of the checkpoint.
+
+    Raises:
+        BandError: fewer bands than wanted, but more than one.
+    """
+    if image.bands == 1 and wanted > 1:
+        repeated = image.with_pixels(np.repeat(image.pixels, wanted, 0), image.band_names * wanted)
+        return repeated.with_notes(
+            f"The image has one band, used {wanted} times: expect a poorer map than from colours."
+        )
+    if image.bands < wanted:
+        raise BandError(
+            f"The image has {image.bands} bands and the checkpoint wants {wanted}; give an image "
+            f"with at least {wanted} bands, or one."
+        )
+    order = _colour_order(image.band_names) if wanted == 3 else None
+    order = list(range(wanted)) if order is None else order
+    if order == list(range(image.bands)):
+        return image
+    names = tuple(image.band_names[index] for index in order)
+    chosen = image.with_pixels(image.pixels[order], names)
+    return chosen.with_notes(
+        f"Of {image.bands} bands, {', '.join(str(index + 1) for index in order)} "
+        f"({', '.join(names)}) were used."
+    )
+
+
+def _colour_order(names: tuple[str, ...]) -> list[int] | None:
+    plain = [name.strip().lower() for name in names]
+    for colours in (("red", "green", "blue"), ("b04", "b03", "b02"), ("b4", "b3", "b2")):
+        if all(plain.count(colour) == 1 for colour in colours):
+            return [plain.index(colour) for colour in colours]
+    return None
+
+
+class ImageReference(Protocol):
+    """What a checkpoint's card tells about its training images, in model range, one a band."""
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Average over images of the image's mean."""
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Average over images of the image's standard deviation."""
+
+    @property
+    def spread(self) -> tuple[float, ...]:
+        """Standard deviation over images of the image's mean."""
+
+
+@dataclass(frozen=True)
+class DomainDistance:
+    """How unusual an image is for a checkpoint.
+
+    Attributes:
+        sigmas: brightness of each band, in standard deviations of the training images' brightness;
+            positive when brighter.
+        contrast: standard deviation of each band, as a multiple of the training images'.
+        warning: a sentence for the person when the image lies far away, else None.
+    """
+
+    sigmas: tuple[float, ...]
+    contrast: tuple[float, ...]
+    warning: str | None
+
+
+def domain_distance(
+    image: NDArray[np.float32], reference: ImageReference, *, valid: Mask | None = None
+) -> DomainDistance:
+    """Compare an image with those that a checkpoint was trained on.
+
+    Args:
+        image: what `to_model_range` gave, float32 [C, H, W] in [-1, 1].
+        reference: statistics of the training images, of as many bands.
+        valid: bool [H, W]; every pixel when not given.
+
+    Raises:
+        BandError: the reference has another number of bands.
+    """
+    if len(reference.mean) != len(image):
+        raise BandError(
+            f"The image has {len(image)} bands and the checkpoint was trained on "
+            f"{len(reference.mean)}; choose {len(reference.mean)}."
+        )
+    seen = image.reshape(len(image), -1) if valid is None else image[:, valid]
+    if seen.shape[1] == 0:
+        nothing = "The image has no valid pixel, so its map means nothing; check its nodata value."
+        return DomainDistance((0.0,) * len(image), (0.0,) * len(image), nothing)
+    spread = np.maximum(reference.spread, LEAST_SPREAD)
+    sigmas = (seen.mean(1, dtype=np.float64) - reference.mean) / spread
+    contrast = seen.std(1, dtype=np.float64) / np.maximum(reference.std, LEAST_SPREAD)
+    return DomainDistance(
+        tuple(map(float, sigmas)), tuple(map(float, contrast)), _far_warning(sigmas, contrast)
+    )
+
+
+def _far_warning(sigmas: NDArray[np.float64], contrast: NDArray[np.float64]) -> str | None:
+    reasons = []
+    worst = float(sigmas[np.abs(sigmas).argmax()])
+    if abs(worst) > FAR_SIGMAS:
+        side = "brighter" if worst > 0 else "darker"
+        reasons.append(f"it is {side} by {abs(worst):.1f} standard deviations")
+    if contrast.min() < 1 / FAR_CONTRAST:
+        reasons.append(f"its contrast is {contrast.min():.2f} times theirs")
+    elif contrast.max() > FAR_CONTRAST:
+        reasons.append(f"its contrast is {contrast.max():.1f} times theirs")
+    if not reasons:
+        return None
+    return (
+        f"This image is far from those that the weights were trained on: {' and '.join(reasons)}. "
+        "Check the bands and the stretch, and judge the map by eye."
     )

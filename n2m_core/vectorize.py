@@ -1,0 +1,215 @@
+"""A class map becomes polygons with true areas and mean confidence, for a GIS.
+
+A polygon is a region of one class whose pixels share edges. Its area is the sum of the ground areas
+of its pixels (see `raster_io.ground_areas_m2`), so it is right in metres whatever the CRS: degrees
+and Web Mercator included.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataSourceError
+from scipy import ndimage
+from shapely.affinity import translate
+from shapely.geometry import MultiPolygon, Polygon, box, mapping
+from shapely.geometry.base import BaseGeometry
+
+from n2m_core.errors import LabelError, OutputError, ParameterError
+from n2m_core.geo_image import GeoImage
+from n2m_core.raster_io import ground_areas_m2, trace_polygons
+
+LAYER = "polygons"
+DEGREE_DIGITS = 7
+"""About 1 cm on the ground; RFC 7946 section 11.2 advises against more than is known."""
+SUFFIXES = (".geojson", ".json", ".gpkg")
+
+
+def to_polygons(
+    labels: NDArray[np.uint8],
+    grid: GeoImage,
+    class_names: Mapping[int, str],
+    *,
+    confidence: NDArray[np.float32] | None = None,
+    min_area_m2: float = 0.0,
+    background: int | None = 0,
+) -> gpd.GeoDataFrame:
+    """Trace the regions of every class.
+
+    Args:
+        labels: class of each pixel, uint8 [H, W]; classes without a name, such as 255, are left
+            out.
+        grid: the image that the map lies on; its pixels are not used.
+        class_names: class to name.
+        confidence: probability of the chosen class, float32 [H, W] in [0, 1].
+        min_area_m2: leave out regions smaller than this.
+        background: class that is not traced.
+
+    Returns:
+        Columns class, class_id, area_m2 (area_px when the ground resolution is unknown),
+        confidence (mean over the region, NaN when not given) and geometry, in the grid's CRS, or in
+        pixels (column, row) without one.
+
+    Raises:
+        LabelError: the map is not of the grid's size.
+        ParameterError: a least area in m2 without a ground resolution.
+    """
+    if labels.shape != grid.valid.shape:
+        raise LabelError(
+            f"The map is {labels.shape} and its grid {grid.valid.shape} (rows, columns); both "
+            "must have the same size."
+        )
+    areas = ground_areas_m2(grid)
+    if areas is None and min_area_m2 > 0:
+        raise ParameterError(
+            f"A least area of {min_area_m2} m2 needs the ground resolution of the image; state it "
+            "in metres, or leave the least area at 0."
+        )
+    wanted = [index for index in class_names if index != background]
+    regions, classes = _connected_regions(labels, wanted)
+    count = len(classes)
+    flat = regions.ravel()
+    rows = np.ones(labels.shape[0]) if areas is None else areas
+    sizes = np.bincount(flat, np.repeat(rows, labels.shape[1]), minlength=count)
+    means = np.full(count, np.nan)
+    if confidence is not None:
+        numbers = np.maximum(np.bincount(flat, minlength=count), 1)
+        means = np.bincount(flat, confidence.ravel(), minlength=count) / numbers
+    kept = sizes >= min_area_m2
+    kept[0] = False
+    outlines = dict(trace_polygons(np.where(kept[regions], regions, 0), grid.transform))
+    order = sorted(outlines)
+    return gpd.GeoDataFrame(
+        {
+            "class": [class_names[int(classes[number])] for number in order],
+            "class_id": classes[order].astype(np.int64),
+            "area_px" if areas is None else "area_m2": sizes[order].astype(np.float64),
+            "confidence": means[order].astype(np.float64),
+        },
+        geometry=[outlines[number] for number in order],
+        crs=grid.crs,
+    )
+
+
+def _connected_regions(
+    labels: NDArray[np.uint8], wanted: list[int]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Number the regions of the wanted classes from 1, int32 [H, W], and give each its class."""
+    regions = np.zeros(labels.shape, np.int32)
+    classes = [0]
+    for index in wanted:
+        inside = labels == index
+        numbered, count = ndimage.label(inside)
+        regions[inside] = numbered[inside] + (len(classes) - 1)
+        classes.extend([index] * int(count))
+    return regions, np.array(classes, np.int64)
+
+
+def geojson_bytes(frame: gpd.GeoDataFrame) -> bytes:
+    """Write GeoJSON as RFC 7946 wants it: longitude and latitude, outer rings counterclockwise.
+
+    Polygons that cross the 180th meridian are cut there (section 3.1.9). Without a CRS the
+    coordinates are pixels (column, row), and a member "coordinates" says so.
+    """
+    placed = frame.crs is not None
+    if placed:
+        frame = frame.to_crs("EPSG:4326")
+    names = [name for name in frame.columns if name != frame.geometry.name]
+    records = frame[names].to_dict("records")
+    features = [
+        {
+            "type": "Feature",
+            "properties": {str(key): _json_value(value) for key, value in record.items()},
+            "geometry": mapping(_to_rfc7946(shape) if placed else shape),
+        }
+        for record, shape in zip(records, frame.geometry, strict=True)
+    ]
+    collection: dict[str, Any] = {"type": "FeatureCollection", "features": features}
+    if not placed:
+        collection["coordinates"] = "pixels (column, row)"
+    return json.dumps(collection, allow_nan=False).encode()
+
+
+def _json_value(value: Any) -> Any:  # noqa: ANN401 - a cell of a data frame may be anything
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    return value
+
+
+def _to_rfc7946(shape: BaseGeometry) -> BaseGeometry:
+    """Cut at the 180th meridian, round, and turn the rings."""
+    west, _, east, _ = shape.bounds
+    if east - west > 180:
+        shape = _cut_at_antimeridian(shape)
+    rounded = shapely.transform(shape, lambda points: np.round(points, DEGREE_DIGITS))
+    return shapely.orient_polygons(rounded)
+
+
+def _cut_at_antimeridian(shape: BaseGeometry) -> BaseGeometry:
+    def _unwrap(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.column_stack([points[:, 0] % 360, points[:, 1]])
+
+    whole = shapely.transform(shape, _unwrap)
+    halves = (
+        whole.intersection(box(0, -90, 180, 90)),
+        translate(whole.intersection(box(180, -90, 360, 90)), -360),
+    )
+    parts = [part for half in halves for part in getattr(half, "geoms", [half])]
+    return MultiPolygon([part for part in parts if isinstance(part, Polygon) and part.area > 0])
+
+
+def geopackage_bytes(frame: gpd.GeoDataFrame, crs: str | None = None) -> bytes:
+    """Write a GeoPackage with one layer, in the frame's CRS or another one."""
+    with tempfile.TemporaryDirectory(prefix="n2m-") as folder:
+        path = Path(folder) / "polygons.gpkg"
+        _write_geopackage(path, frame if crs is None else frame.to_crs(crs))
+        return path.read_bytes()
+
+
+def write_vector(path: Path, frame: gpd.GeoDataFrame) -> None:
+    """Write polygons, GeoJSON or GeoPackage by the suffix, whole or not at all.
+
+    Raises:
+        ParameterError: another suffix.
+        OutputError: the folder is missing, full or not writable.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ParameterError(
+            f"{path.name} ends in {suffix or 'nothing'}; polygons are written as "
+            f"{', '.join(SUFFIXES)}."
+        )
+    if path.is_dir():
+        raise OutputError(f"{path.name} is a folder; give the name of a file.")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".n2m-", dir=path.parent) as folder:
+            draft = Path(folder) / f"draft{suffix}"
+            if suffix == ".gpkg":
+                _write_geopackage(draft, frame)
+            else:
+                draft.write_bytes(geojson_bytes(frame))
+            draft.replace(path)
+    except (OSError, DataSourceError) as error:
+        raise OutputError(
+            f"{path.name} can't be written in {path.parent}: "
+            f"{getattr(error, 'strerror', None) or error}. Choose a folder that exists, with room "
+            "and leave to write."
+        ) from error
+
+
+def _write_geopackage(path: Path, frame: gpd.GeoDataFrame) -> None:
+    with warnings.catch_warnings():
+        # A map without georeference is written in pixels, on purpose.
+        warnings.filterwarnings("ignore", message="'crs' was not provided")
+        frame.to_file(path, driver="GPKG", layer=LAYER, engine="pyogrio", geometry_type="Polygon")
