@@ -22,6 +22,17 @@ STRETCH_PERCENTILES = (2.0, 98.0)
 MAX_SAMPLES = 4_000_000
 """Percentiles of larger scenes come from a regular grid of about this many pixels."""
 EIGHT_BIT_MAX = 255.0
+SENTINEL_2_BANDS = {
+    "b02": "blue",
+    "b2": "blue",
+    "b03": "green",
+    "b3": "green",
+    "b04": "red",
+    "b4": "red",
+    "b08": "nir",
+    "b8": "nir",
+}
+"""Sentinel-2 MSI band numbers, the 10 m bands."""
 FAR_SIGMAS = 3.0
 """Brightness further from the training images than this calls for a warning."""
 FAR_CONTRAST = 2.5
@@ -159,47 +170,21 @@ def percentile_limits(
     )
 
 
-def match_bands(image: GeoImage, wanted: int = 3) -> GeoImage:
-    """Give a network as many bands as it was trained on, and say how in the notes.
-
-    Bands named red, green and blue are taken in that order wherever they are, else Sentinel-2's
-    B04, B03, B02, else the first ones; a single band is repeated.
+def bands_by_name(names: tuple[str, ...], wanted: tuple[str, ...]) -> list[int] | None:
+    """Find the bands that a checkpoint wants by their names, in the checkpoint's order.
 
     Args:
-        image: any number of bands.
-        wanted: number of bands of the checkpoint.
+        names: of the image's bands.
+        wanted: of the checkpoint's bands, such as red, green, blue; Sentinel-2's numbers, such as
+            B04, count as those colours.
 
-    Raises:
-        BandError: fewer bands than wanted, but more than one.
+    Returns:
+        Indices from 0; None when a name is missing or given twice.
     """
-    if image.bands == 1 and wanted > 1:
-        repeated = image.with_pixels(np.repeat(image.pixels, wanted, 0), image.band_names * wanted)
-        return repeated.with_notes(
-            f"The image has one band, used {wanted} times: expect a poorer map than from colours."
-        )
-    if image.bands < wanted:
-        raise BandError(
-            f"The image has {image.bands} bands and the checkpoint wants {wanted}; give an image "
-            f"with at least {wanted} bands, or one."
-        )
-    order = _colour_order(image.band_names) if wanted == 3 else None
-    order = list(range(wanted)) if order is None else order
-    if order == list(range(image.bands)):
-        return image
-    names = tuple(image.band_names[index] for index in order)
-    chosen = image.with_pixels(image.pixels[order], names)
-    return chosen.with_notes(
-        f"Of {image.bands} bands, {', '.join(str(index + 1) for index in order)} "
-        f"({', '.join(names)}) were used."
-    )
-
-
-def _colour_order(names: tuple[str, ...]) -> list[int] | None:
-    plain = [name.strip().lower() for name in names]
-    for colours in (("red", "green", "blue"), ("b04", "b03", "b02"), ("b4", "b3", "b2")):
-        if all(plain.count(colour) == 1 for colour in colours):
-            return [plain.index(colour) for colour in colours]
-    return None
+    plain = [SENTINEL_2_BANDS.get(name.strip().lower(), name.strip().lower()) for name in names]
+    if any(plain.count(name.lower()) != 1 for name in wanted):
+        return None
+    return [plain.index(name.lower()) for name in wanted]
 
 
 class ImageReference(Protocol):

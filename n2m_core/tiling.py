@@ -60,7 +60,7 @@ def windows(
         height: of the image, pixels.
         width: of the image, pixels.
         size: side of a window, pixels; smaller images get one smaller window.
-        overlap: least overlap of neighbours, pixels.
+        overlap: overlap of neighbours, pixels; beside the image's edges as little as half.
         multiple: sides and scene positions of the windows are multiples of this.
         origin: scene position (row, column) of the image's first pixel.
 
@@ -98,7 +98,7 @@ def predict_tiled(
             which may lie up to `multiple` px before the image; gives [B, K, h, w].
         image: float32 [C, H, W]; reflected where a window reaches beyond it.
         size: side of a window, pixels, a multiple of `multiple`.
-        overlap: least overlap of neighbours, pixels.
+        overlap: overlap of neighbours, pixels; beside the image's edges as little as half.
         batch: windows predicted at once.
         multiple: sides of the windows that the predictor takes.
         origin: scene position (row, column) of the image's first pixel.
@@ -152,7 +152,7 @@ def predict_strips(
         read_rows: gets row numbers inside the image [N], gives float32 [C, N, W].
         shape: (height, width) of the image.
         size: see `predict_tiled`, like all that follow.
-        overlap: least overlap of neighbours, pixels.
+        overlap: overlap of neighbours, pixels; beside the image's edges as little as half.
         batch: windows predicted at once.
         multiple: sides of the windows that the predictor takes.
         origin: scene position of the image's first pixel.
@@ -248,6 +248,12 @@ def _axis(extent: int, size: int, overlap: int, multiple: int, origin: int) -> _
     stride = size - overlap
     lattice = range((origin + first) // stride * stride + stride, origin + last, stride)
     inner = [position - origin for position in lattice]
+    # A lattice window close to a flush one would nearly repeat it; half the overlap still blends.
+    near, reach = overlap // 2, stride + overlap // 2
+    if inner and inner[0] - first <= near and [*inner, last][1] - first <= reach:
+        inner = inner[1:]
+    if inner and last - inner[-1] <= near and last - [first, *inner][-2] <= reach:
+        inner = inner[:-1]
     starts = (first, *inner, *([last] if last > first else []))
     return _Axis(starts, length, _weights(starts, length, overlap))
 

@@ -17,14 +17,13 @@ from n2m_core.raster_io.ground import (
     ground_size_m,
     lonlat_bounds,
 )
-from n2m_core.raster_io.opening import MAX_BANDS, MAX_BYTES, MAX_PIXELS, safe_file_name
+from n2m_core.raster_io.opening import MAX_BANDS, MAX_BYTES, MAX_PIXELS
 from n2m_core.raster_io.reading import read_image, read_labels
 from n2m_core.raster_io.tracing import trace_polygons
 from n2m_core.raster_io.warping import (
     Resampling,
     align_to,
     resample,
-    resample_to_resolution,
     same_grid,
     to_web_mercator,
 )
@@ -44,8 +43,6 @@ __all__ = [
     "read_image",
     "read_labels",
     "resample",
-    "resample_to_resolution",
-    "safe_file_name",
     "same_grid",
     "to_web_mercator",
     "trace_polygons",

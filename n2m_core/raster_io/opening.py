@@ -6,7 +6,6 @@ files or addresses, which an uploaded file must not be able to do.
 
 from __future__ import annotations
 
-import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -41,25 +40,7 @@ SIGNATURES = (
 )
 """First bytes of a file and the GDAL driver that may open it; WebP hides its name at byte 8."""
 FORMATS = "GeoTIFF, PNG, JPEG, WebP, JPEG 2000, BMP, GIF or Erdas IMG"
-MAX_NAME_CHARS = 100
 _PNG_SIGNATURE_BYTES = 8
-
-
-def safe_file_name(name: str) -> str:
-    """Keep the last part of an uploaded file's name, with characters that every disk takes.
-
-    Args:
-        name: as the browser sent it; may hold path parts of any system.
-
-    Returns:
-        A non-empty name of at most 100 characters without separators or leading dots.
-    """
-    last = re.split(r"[\\/]", name)[-1]
-    clean = re.sub(r"[^\w.\- ]", "_", last).strip(" .")
-    stem, dot, suffix = clean.rpartition(".")
-    if not dot:
-        return clean[:MAX_NAME_CHARS] or "file"
-    return f"{stem[: MAX_NAME_CHARS - len(suffix[:10]) - 1]}.{suffix[:10]}"
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from n2m_core.errors import GridError, NoOverlapError, ParameterError
 from n2m_core.geo_image import GeoImage, Mask, Pixels
 from n2m_core.raster_io.ground import (
     centre_resolution_m,
-    ground_size_m,
     lonlat_bounds,
     parse_crs,
 )
@@ -136,35 +135,6 @@ def resample(
         return resized
     stretch = math.sqrt(image.height / height * image.width / width)
     return replace(resized, resolution_m=image.resolution_m * stretch)
-
-
-def resample_to_resolution(
-    image: GeoImage, resolution_m: float, *, resampling: Resampling = "bilinear"
-) -> GeoImage:
-    """Cover the same ground with pixels that are square on the ground and of a given size.
-
-    Args:
-        image: its ground resolution must be known.
-        resolution_m: wanted ground size of a pixel, metres.
-        resampling: see `resample`.
-
-    Returns:
-        The image, of at least 1 x 1 px. Its `resolution_m`, where it was given by a person rather
-        than by the CRS, is trusted.
-
-    Raises:
-        ParameterError: the resolution of the image is unknown, or the wanted one not positive.
-    """
-    if image.resolution_m is None or not resolution_m > 0:
-        raise ParameterError(
-            f"Resampling to {resolution_m} m needs a positive number and the image's own ground "
-            "resolution; state the resolution of the image in metres."
-        )
-    rows, columns = ground_size_m(image) or (image.resolution_m, image.resolution_m)
-    trust = image.resolution_m / math.sqrt(rows * columns)
-    height = max(1, round(image.height * rows * trust / resolution_m))
-    width = max(1, round(image.width * columns * trust / resolution_m))
-    return resample(image, height, width, resampling=resampling)
 
 
 def to_web_mercator(
