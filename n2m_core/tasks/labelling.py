@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -88,16 +90,17 @@ def drop_small(
         labels: class index, uint8 [H, W], 0 background, 255 no data.
         image: gives the ground area of its pixels.
         min_area_m2: areas smaller than this go, m2.
-        resolution_m: ground size of a pixel in place of the image's own, metres.
+        resolution_m: ground size of a pixel of an image without georeference, metres.
 
     Returns:
         uint8 [H, W].
     """
     if min_area_m2 <= 0:
         return labels
-    by_row = ground_areas_m2(image) if resolution_m is None else None
-    if by_row is None:
-        by_row = np.full(len(labels), (resolution_m or image.resolution_m or 0.0) ** 2)
+    if not image.is_georeferenced and resolution_m is not None:
+        image = replace(image, resolution_m=resolution_m)
+    by_row = ground_areas_m2(image)
+    assert by_row is not None, "check_params refuses an unknown resolution"
     result = labels.copy()
     for target in np.unique(labels[(labels != 0) & (labels != INVALID)]):
         regions, count = ndimage.label(labels == target)

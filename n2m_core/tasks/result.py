@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from n2m_core.geo_image import GeoImage
+from n2m_core.render import NOT_SHOWN, hex_to_rgb
 
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
 
-INVALID = 255
+INVALID = NOT_SHOWN
 """Label of a pixel that has no data in the image."""
 
 
@@ -51,7 +52,7 @@ class MapResult:
     @property
     def colors(self) -> dict[int, tuple[int, int, int]]:
         """Colour of every class index, red, green, blue in 0..255."""
-        return {index: _rgb(entry.color) for index, entry in enumerate(self.card.classes)}
+        return {index: hex_to_rgb(entry.color) for index, entry in enumerate(self.card.classes)}
 
     @property
     def confidence(self) -> NDArray[np.float32]:
@@ -84,8 +85,3 @@ class MapResult:
             "N2M_LICENSE": self.card.license,
             "N2M_CLASSES": ", ".join(f"{i}={name}" for i, name in enumerate(self.class_names)),
         }
-
-
-def _rgb(color: str) -> tuple[int, int, int]:
-    """Read "#rrggbb"."""
-    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
