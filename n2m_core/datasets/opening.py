@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from n2m_core.datasets.base import LabelClass, Task
+from n2m_core.datasets.base import LabelClass, Sample, Task
 from n2m_core.datasets.folder import (
     FolderChange,
     FolderSegmentation,
-    LabelledFiles,
     ReadOptions,
 )
 from n2m_core.datasets.landsat import LandsatChange
+from n2m_core.datasets.xyz import XyzTiles
 from n2m_core.errors import DatasetError
 
-DatasetName = Literal["folder", "landsat-change"]
+DatasetName = Literal["folder", "xyz", "landsat-change"]
 DATASETS: tuple[str, ...] = get_args(DatasetName)
 
 
@@ -31,7 +31,7 @@ def open_dataset(
     bands: Sequence[int] | None = None,
     nodata: float | None = None,
     resolution_m: float | None = None,
-) -> LabelledFiles:
+) -> Sequence[Sample]:
     """Open a dataset without reading its rasters.
 
     Args:
@@ -61,6 +61,10 @@ def open_dataset(
         return LandsatChange(folder, classes, options=options)
     if name == "landsat-change":
         raise DatasetError(f"Dataset {name} has two dates; it can be scored for change only.")
+    if name == "xyz" and task == "segment":
+        return XyzTiles(folder, classes)
+    if name == "xyz":
+        raise DatasetError(f"Dataset {name} has one date; it can be scored for segmentation only.")
     raise DatasetError(f"Dataset {name!r} is unknown; choose one of {', '.join(DATASETS)}.")
 
 

@@ -19,15 +19,15 @@ Symbols:
 | self     | x0                 | segmentation in the released code: a gain of t |
 | none     | 0                  | the ablation without diffusion                 |
 
-Deviations from the paper: `none` leaves x0 as it is at every t (signal 1), so that the ablation sees
-the same clean input everywhere. Gaussian noise for inference is a hash of seed and pixel position,
-so a map does not depend on how the image was cut into windows.
+Deviations from the paper: `none` leaves x0 as it is at every t (signal 1), so that the ablation
+sees the same clean input everywhere. Gaussian noise for inference is a hash of seed and pixel
+position, so a map does not depend on how the image was cut into windows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -85,21 +85,27 @@ def make_schedule(name: ScheduleName) -> Schedule:
     Raises:
         ParameterError: the name is unknown.
     """
-    betas = {
+    betas: dict[str, Any] = {
         "num_train_timesteps": TIMESTEPS,
         "beta_start": BETA_START,
         "beta_end": BETA_END,
         "beta_schedule": "linear",
     }
     if name == "heun":
-        alpha_bar = HeunDiscreteScheduler(**betas).alphas_cumprod.float()
+        alpha_bar = _alpha_bar(HeunDiscreteScheduler, betas)
         sigma = torch.sqrt((1 - alpha_bar) / alpha_bar)
         return Schedule(name, torch.ones_like(sigma), sigma)
-    kinds = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "pndm": PNDMScheduler}
+    kinds: dict[str, Any] = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "pndm": PNDMScheduler}
     if name not in kinds:
         raise ParameterError(f"Schedule '{name}' is unknown; choose one of {', '.join(SCHEDULES)}.")
-    alpha_bar = kinds[name](**betas).alphas_cumprod.float()
+    alpha_bar = _alpha_bar(kinds[name], betas)
     return Schedule(name, alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
+
+
+def _alpha_bar(scheduler: Any, betas: dict[str, Any]) -> Tensor:  # noqa: ANN401
+    """Read alpha_bar, float32 [T]; Any, since diffusers' classes carry no usable types."""
+    alpha_bar: Tensor = scheduler(**betas).alphas_cumprod
+    return alpha_bar.float()
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,11 @@ Two configurations: the paper's (`google/ddpm-church-256`: 113,673,219 parameter
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from diffusers import UNet2DModel
+from torch import Tensor, nn
 
 from n2m_core.errors import CheckpointError
 
@@ -47,7 +48,30 @@ COMPACT: dict[str, Any] = {
 }
 
 
-def build_backbone(variant: Variant, **overrides: Any) -> UNet2DModel:  # noqa: ANN401
+class Backbone(nn.Module):
+    """A diffusers `UNet2DModel` with types: features and timestep in, features out."""
+
+    def __init__(self, network: UNet2DModel) -> None:
+        """Hold the network; its parameters keep diffusers' names below `unet`."""
+        super().__init__()
+        self.unet: Any = network  # diffusers carries no usable types
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The diffusers configuration."""
+        return dict(self.unet.config)
+
+    @property
+    def levels(self) -> int:
+        """Number of resolutions; each but the last halves the size."""
+        return len(tuple(self.config["block_out_channels"]))
+
+    def forward(self, features: Tensor, t: Tensor) -> Tensor:
+        """Give features of the input's size, float32 [B, C_out, H, W]; t is int64 [B]."""
+        return cast("Tensor", self.unet(features, t).sample)
+
+
+def build_backbone(variant: Variant, overrides: dict[str, Any] | None = None) -> Backbone:
     """Build a backbone with random weights.
 
     Args:
@@ -55,12 +79,14 @@ def build_backbone(variant: Variant, **overrides: Any) -> UNet2DModel:  # noqa: 
         overrides: entries of the diffusers configuration to replace (tests make tiny ones).
 
     Returns:
-        A `UNet2DModel` in training mode.
+        The network in training mode.
     """
-    return UNet2DModel(**({**PAPER, **overrides} if variant == "paper" else {**COMPACT, **overrides}))
+    base = PAPER if variant == "paper" else COMPACT
+    settings = {**base, **(overrides or {})}
+    return Backbone(UNet2DModel(**settings))  # type: ignore[no-untyped-call]  # diffusers
 
 
-def load_backbone(folder: Path) -> UNet2DModel:
+def load_backbone(folder: Path) -> Backbone:
     """Load a backbone from a local folder in diffusers format, safetensors only.
 
     Args:
@@ -78,8 +104,9 @@ def load_backbone(folder: Path) -> UNet2DModel:
                 f"{folder} has no {name}; give a folder in diffusers format with both files."
             )
     try:
-        return UNet2DModel.from_pretrained(
+        network = UNet2DModel.from_pretrained(  # type: ignore[no-untyped-call]  # diffusers
             folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
         )
     except (OSError, ValueError, RuntimeError) as e:
         raise CheckpointError(f"The weights in {folder} can't be loaded: {e}") from e
+    return Backbone(network)

@@ -59,7 +59,7 @@ class Noise2Map(nn.Module):
         """Build the network with random weights."""
         super().__init__()
         self.config = config
-        self.backbone = build_backbone(config.variant, **config.overrides)
+        self.backbone = build_backbone(config.variant, config.overrides)
         width = int(self.backbone.config["in_channels"])
         if config.variant == "paper":
             self.stem: nn.Module = nn.Conv2d(config.in_channels, width, 3, padding=1)
@@ -71,8 +71,8 @@ class Noise2Map(nn.Module):
     @property
     def multiple(self) -> int:
         """Height and width of the input must be multiples of this, px."""
-        levels = len(self.backbone.config["block_out_channels"]) - 1
-        return int(2**levels * (1 if self.config.variant == "paper" else 4))
+        halvings = self.backbone.levels - 1 + (0 if self.config.variant == "paper" else 2)
+        return 1 << halvings
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Give class logits in one pass.
@@ -96,9 +96,9 @@ class Noise2Map(nn.Module):
             t = torch.zeros_like(t)
         if isinstance(self.stem, CompactStem) and isinstance(self.head, CompactHead):
             half, quarter = self.stem(x_t)
-            logits = self.head(self.backbone(quarter, t).sample, half, x_t)
+            logits = self.head(self.backbone(quarter, t), half, x_t)
         else:
-            logits = self.head(self.backbone(self.stem(x_t), t).sample)
+            logits = self.head(self.backbone(self.stem(x_t), t))
         return torch.as_tensor(logits)
 
 
@@ -136,3 +136,9 @@ class CompactHead(nn.Module):
         up = functional.silu(functional.pixel_shuffle(self.to_full(up), 2))
         edges = functional.silu(self.edges(x_t))
         return torch.as_tensor(self.logits(torch.cat([up, edges], dim=1)))
+
+
+def channels_last(model: Noise2Map) -> Noise2Map:
+    """Lay the kernels out channels last, which convolutions like better; in place."""
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    return model

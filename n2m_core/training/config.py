@@ -1,0 +1,284 @@
+"""Training configurations: YAML in, frozen dataclasses out, anything unknown refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+
+from n2m_core.checkpoints import ClassInfo, Task
+from n2m_core.diffusion.noise import TIMESTEPS, NoiseKind, ScheduleName
+from n2m_core.errors import ConfigError
+from n2m_core.models.backbone import Variant
+
+SourceKind = Literal[
+    "folder", "xyz", "scenes", "land_cover_scenes", "scene_pairs", "burnt_scenes", "label_pairs"
+]
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One source of labelled tiles.
+
+    Attributes:
+        kind: folder (plain folder), xyz (OpenAerialMap tiles, joined), scenes and
+            land_cover_scenes (procedural), scene_pairs and burnt_scenes (two dates), label_pairs
+            (pairs made from the single-date tiles of `root`).
+        root: folder below $N2M_DATA or the working folder; none for scenes.
+        weight: how often it is drawn, relative to the others.
+        resolution_m: ground size of its pixels where the files don't say.
+        style: of scenes.
+        count: number of scenes made.
+        only: keep the files whose stem starts with one of these.
+        zoom: zoom level of xyz tiles to use.
+        layout: how `label_pairs` reads `root`: folder or xyz.
+    """
+
+    kind: SourceKind
+    name: str
+    licence: str
+    attribution: str
+    root: str = ""
+    weight: float = 1.0
+    resolution_m: float | None = None
+    style: str = "any"
+    count: int = 0
+    only: tuple[str, ...] = ()
+    zoom: int | None = None
+    layout: Literal["folder", "xyz"] = "folder"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Crops: size in pixels and the range of ground resolutions they are drawn at."""
+
+    sources: tuple[SourceConfig, ...]
+    crop_px: int
+    resolution_range_m: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """The noise process of training.
+
+    Attributes:
+        timestep_power: t = floor(1000 u^power), u uniform; 1 is the paper's uniform draw, more
+            spends the steps where something can still be seen.
+    """
+
+    process: NoiseKind
+    schedule: ScheduleName = "ddpm"
+    timestep_power: float = 1.0
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """What the card says about making maps."""
+
+    timestep: int = 0
+    mix: bool = False
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """Which network to train."""
+
+    variant: Variant = "compact"
+    time_conditioning: bool = True
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with warm-up and a cosine to zero; weights are averaged (EMA)."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    ema_decay: float = 0.998
+    clip_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Class-weighted cross-entropy, and a share of soft Dice."""
+
+    class_weights: tuple[float, ...]
+    dice: float = 0.0
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Chances (0..1) and strengths of the augmentations."""
+
+    rotate: float = 0.3
+    color: float = 0.8
+    style: float = 0.3
+    gray: float = 0.05
+    blur: float = 0.15
+    noise: float = 0.15
+    independent_dates: float = 0.7
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """A labelled set that scores the run."""
+
+    name: str
+    dataset: str
+    root: str
+    every: int
+    tiles: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training run."""
+
+    id: str
+    title: str
+    task: Task
+    classes: tuple[ClassInfo, ...]
+    resolution_m: float
+    data: DataConfig
+    noise: NoiseConfig
+    optimizer: OptimizerConfig
+    loss: LossConfig
+    license: str
+    limits: str
+    network: NetworkChoice = NetworkChoice()
+    inference: InferenceConfig = InferenceConfig()
+    augment: AugmentConfig = AugmentConfig()
+    validation: tuple[ValidationConfig, ...] = ()
+    init_from: str | None = None
+    twin: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what types alone can't say.
+
+        Raises:
+            ConfigError: values contradict each other.
+        """
+        if len(self.loss.class_weights) != len(self.classes):
+            raise ConfigError(
+                f"loss.class_weights has {len(self.loss.class_weights)} values for "
+                f"{len(self.classes)} classes; give one each."
+            )
+        low_high = self.data.resolution_range_m
+        if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
+            raise ConfigError(
+                f"data.resolution_range_m is {list(low_high)}; give [smallest, largest] in metres."
+            )
+        if not 0 <= self.inference.timestep < TIMESTEPS:
+            raise ConfigError(f"inference.timestep is {self.inference.timestep}; 0..999 wanted.")
+        if self.optimizer.steps < 1 or self.optimizer.batch_size < 1:
+            raise ConfigError("optimizer.steps and optimizer.batch_size must be at least 1.")
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read a training configuration.
+
+    Args:
+        path: a YAML file.
+
+    Returns:
+        The configuration, every key known and every value of its type.
+
+    Raises:
+        ConfigError: the file can't be read, or a key or value is wrong.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as e:
+        raise ConfigError(f"{path} can't be read ({e.strerror}).") from e
+    except yaml.YAMLError as e:
+        raise ConfigError(f"{path} is not YAML: {e}") from e
+    config = _build(TrainConfig, raw, path.name)
+    assert isinstance(config, TrainConfig)
+    return config
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that reads 1e-4 as a number, as YAML 1.2 does."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def _build(cls: Any, raw: Any, where: str) -> Any:  # noqa: ANN401
+    """Build a dataclass from a mapping, refusing unknown, missing and mistyped entries."""
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{where} is {raw!r}; a mapping is wanted.")
+    hints = get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    unknown = sorted(str(k) for k in raw.keys() - fields.keys())
+    if unknown:
+        raise ConfigError(
+            f"{where} has unknown keys: {', '.join(unknown)}. Known: {', '.join(fields)}."
+        )
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in raw
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where} lacks {', '.join(missing)}.")
+    return cls(**{k: _value(hints[k], v, f"{where}: {k}") for k, v in raw.items()})
+
+
+def _value(hint: Any, raw: Any, where: str) -> Any:  # noqa: ANN401
+    """Check one value against its type."""
+    origin = get_origin(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, raw, where)
+    if origin is tuple:
+        if not isinstance(raw, list):
+            raise ConfigError(f"{where} is {raw!r}; a list is wanted.")
+        inner = get_args(hint)[0]
+        return tuple(_value(inner, v, f"{where}[{i}]") for i, v in enumerate(raw))
+    if origin is Literal:
+        if raw not in get_args(hint):
+            choices = ", ".join(map(str, get_args(hint)))
+            raise ConfigError(f"{where} is {raw!r}; one of {choices} is wanted.")
+        return raw
+    if origin in (typing.Union, types.UnionType):
+        return _union(get_args(hint), raw, where)
+    return _scalar(dict if origin is dict else hint, raw, where)
+
+
+def _union(members: tuple[Any, ...], raw: Any, where: str) -> Any:  # noqa: ANN401
+    """Check a value against each member of a union."""
+    if raw is None and type(None) in members:
+        return None
+    for member in members:
+        if member is not type(None):
+            try:
+                return _value(member, raw, where)
+            except ConfigError:
+                continue
+    names = " or ".join("nothing" if m is type(None) else m.__name__ for m in members)
+    raise ConfigError(f"{where} is {raw!r}; {names} is wanted.")
+
+
+def _scalar(kind: Any, raw: Any, where: str) -> Any:  # noqa: ANN401
+    """Check a plain value; an int may stand for a float, a bool for nothing else."""
+    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
+        return float(raw)
+    if not isinstance(raw, kind) or (kind is int and isinstance(raw, bool)):
+        raise ConfigError(f"{where} is {raw!r}; {kind.__name__} is wanted.")
+    return raw

@@ -1,0 +1,186 @@
+"""Run a training configuration and write the checkpoint that comes out of it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from n2m_core.checkpoints import (
+    CheckpointCard,
+    ImageStatistics,
+    LoadedModel,
+    TrainingRecord,
+    fp16_weights,
+    save_checkpoint,
+)
+from n2m_core.datasets.base import Sample
+from n2m_core.datasets.opening import open_dataset
+from n2m_core.geo_image import Progress
+from n2m_core.models.noise2map import Noise2Map
+from n2m_core.normalize import Normalization
+from n2m_core.tasks.evaluate import EvaluateParams, evaluate
+from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
+from n2m_core.training.sources import data_root
+from n2m_core.training.supervised import RunParams, Trainer, TrainResult
+
+BANDS = ("red", "green", "blue")
+TILE_PX = 256
+STATISTIC_CROPS = 256
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What a run left behind.
+
+    Attributes:
+        checkpoint: folder written.
+        steps: steps done so far, resumed runs counted in.
+        minutes: wall time so far.
+        finished: False when time ran out; the checkpoint then holds what was learned so far.
+    """
+
+    checkpoint: Path
+    steps: int
+    minutes: float
+    finished: bool
+
+
+def train(
+    config_path: Path, run: RunParams, *, checkpoints: Path, progress: Progress | None = None
+) -> TrainSummary:
+    """Train, validate on the way, write the checkpoint with its card and curves.
+
+    Args:
+        config_path: YAML configuration.
+        run: folder of the run's state, resume, time limit, device.
+        checkpoints: folder that receives `<id>/`.
+        progress: told as training goes on.
+
+    Returns:
+        Where the checkpoint is and how far the run came.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        DatasetError: a source lacks files.
+    """
+    config = load_config(config_path)
+    trainer = Trainer(config, run)
+    sets = [(v, _validation_set(v, config)) for v in config.validation]
+
+    def validate(model: Noise2Map, step: int) -> dict[str, float]:
+        loaded = LoadedModel(
+            describe(config, config_path, model, trainer, 0.0), model, torch.device("cpu")
+        )
+        scores: dict[str, float] = {}
+        for wanted, samples in sets:
+            report = evaluate(samples, loaded, EvaluateParams())
+            target = report["target"] or report["mean"]
+            scores |= {f"{wanted.name}_f1": target["f1"], f"{wanted.name}_iou": target["iou"]}
+            scores[f"{wanted.name}_mean_f1"] = report["mean"]["f1"]
+        _log.info("step %d: %s", step, scores)
+        return scores
+
+    result = trainer.train(validate if sets else None, progress)
+    return export(config, config_path, trainer, result, checkpoints)
+
+
+def export(
+    config: TrainConfig,
+    config_path: Path,
+    trainer: Trainer,
+    result: TrainResult,
+    checkpoints: Path,
+) -> TrainSummary:
+    """Write the averaged network, its card and its learning curves."""
+    card = describe(config, config_path, result.model, trainer, result.minutes)
+    folder = save_checkpoint(checkpoints, result.model, card, fp16_weights(result.model))
+    for name in ("curve.csv", "validation.csv"):
+        if (trainer.run.folder / name).exists():
+            shutil.copyfile(trainer.run.folder / name, folder / name)
+    return TrainSummary(folder, result.steps, result.minutes, result.finished)
+
+
+def describe(
+    config: TrainConfig, config_path: Path, model: Noise2Map, trainer: Trainer, minutes: float
+) -> CheckpointCard:
+    """Write the card; every number on it is measured here."""
+    return CheckpointCard(
+        id=config.id,
+        title=config.title,
+        task=config.task,
+        classes=config.classes,
+        bands=BANDS,
+        resolution_m=config.resolution_m,
+        normalization=Normalization(),
+        noise_process=config.noise.process,
+        schedule=config.noise.schedule,
+        inference_timestep=config.inference.timestep,
+        mix_at_inference=config.inference.mix,
+        backbone=f"UNet2DModel, {config.network.variant}",
+        parameters=sum(p.numel() for p in model.parameters()),
+        gflop_per_tile=round(gflop_per_tile(model), 2),
+        training=TrainingRecord(
+            data=tuple(source.credit for source in trainer.sources),
+            config=f"{config_path.parent.name}/{config_path.name}",
+            steps=trainer.step,
+            samples=trainer.step * config.optimizer.batch_size,
+            seed=config.seed,
+            device=_device_name(trainer.device),
+            minutes=round(minutes, 1),
+            date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            init_from=config.init_from,
+        ),
+        image_statistics=_statistics(trainer),
+        license=config.license,
+        limits=config.limits,
+        sha256=hashlib.sha256(fp16_weights(model)).hexdigest(),
+        twin=config.twin,
+    )
+
+
+def gflop_per_tile(model: Noise2Map) -> float:
+    """Count 10^9 floating point operations (two a multiply-add) of one 256 px tile."""
+    x = torch.zeros(1, model.config.in_channels, TILE_PX, TILE_PX)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(x, torch.zeros(1, dtype=torch.int64))
+    return float(counter.get_total_flops()) / 1e9
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} thread(s)"
+
+
+def _statistics(trainer: Trainer) -> ImageStatistics:
+    """Measure the images that the network was trained on, as they come from the mixer."""
+    rng = np.random.default_rng(trainer.config.seed)
+    crops = [trainer.mixer.draw(rng).image[:3] for _ in range(STATISTIC_CROPS)]
+    means = torch.stack([crop.mean((1, 2)) for crop in crops])
+    stds = torch.stack([crop.std((1, 2)) for crop in crops])
+    return ImageStatistics(
+        mean=_rounded(means.mean(0)), std=_rounded(stds.mean(0)), spread=_rounded(means.std(0))
+    )
+
+
+def _rounded(values: torch.Tensor) -> tuple[float, ...]:
+    return tuple(round(float(v), 4) for v in values)
+
+
+def _validation_set(wanted: ValidationConfig, config: TrainConfig) -> Sequence[Sample]:
+    """Open a validation set, perhaps its first tiles alone."""
+    samples = open_dataset(
+        wanted.dataset, data_root() / wanted.root, task=config.task, classes=config.classes
+    )
+    return samples if wanted.tiles is None else [samples[i] for i in range(wanted.tiles)]

@@ -1,0 +1,175 @@
+"""Where crops come from: folders, joined tiles, procedural scenes, pairs made from single dates."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from n2m_core.checkpoints import ClassInfo, DataCredit, Task
+from n2m_core.datasets.base import Sample
+from n2m_core.datasets.folder import FolderChange, FolderSegmentation
+from n2m_core.datasets.xyz import XyzTiles
+from n2m_core.errors import ConfigError
+from n2m_core.training.augment import radiometric
+from n2m_core.training.config import AugmentConfig, SourceConfig
+from n2m_core.training.crops import Crop, Cropper, Rng, Tile
+from n2m_core.training.pairs import change_label, edited, jiggled
+from n2m_core.training.scene_bank import scene_tiles
+
+BUILDING_CLASSES = (ClassInfo("background", "#000000"), ClassInfo("building", "#ffffff"))
+TWO_PLACES = 0.3  # share of label pairs made from two different places
+
+
+def data_root() -> Path:
+    """Folder of the labelled imagery: $N2M_DATA, else the working folder."""
+    return Path(os.environ.get("N2M_DATA", "."))
+
+
+class AbstractSource(ABC):
+    """A source of labelled crops."""
+
+    def __init__(self, config: SourceConfig, tiles: Sequence[Tile]) -> None:
+        """Hold the tiles in memory.
+
+        Raises:
+            ConfigError: there are none.
+        """
+        if not tiles:
+            raise ConfigError(f"Source '{config.name}' has no tiles; check root and only.")
+        self.config = config
+        self.tiles = tiles
+
+    @property
+    def credit(self) -> DataCredit:
+        """What the card says about this source."""
+        c = self.config
+        return DataCredit(c.name, c.licence, c.attribution, len(self.tiles))
+
+    def _cut(self, cropper: Cropper, resolution_m: float, rng: Rng) -> Crop:
+        tile = self.tiles[int(rng.integers(len(self.tiles)))]
+        return cropper.cut(tile, resolution_m, rng)
+
+    @abstractmethod
+    def draw(self, cropper: Cropper, rng: Rng) -> Crop:
+        """Draw one crop."""
+
+
+class TileSource(AbstractSource):
+    """Crops of labelled tiles, single-date or two dates stacked."""
+
+    def draw(self, cropper: Cropper, rng: Rng) -> Crop:
+        """Cut a random tile at a random place."""
+        return self._cut(cropper, cropper.resolution(rng), rng)
+
+
+class LabelPairSource(AbstractSource):
+    """Two dates made from single-date building labels."""
+
+    def draw(self, cropper: Cropper, rng: Rng) -> Crop:
+        """Put two places side by side, or edit one."""
+        resolution = cropper.resolution(rng)
+        one, other = (self._cut(cropper, resolution, rng) for _ in range(2))
+        if rng.random() >= TWO_PLACES:
+            other = edited(one, other, rng)
+        before, after = (one, other) if rng.random() < 0.5 else (other, one)
+        image = torch.cat([before.image, jiggled(after.image, rng)])
+        return Crop(image, change_label(before.label, after.label))
+
+
+def open_source(
+    config: SourceConfig, task: Task, classes: tuple[ClassInfo, ...], cache: Path
+) -> AbstractSource:
+    """Read a source into memory.
+
+    Args:
+        config: which.
+        task: what the labels are for.
+        classes: of the checkpoint.
+        cache: folder for scenes that were made before.
+
+    Returns:
+        The source.
+
+    Raises:
+        ConfigError: the configuration contradicts itself, or nothing was found.
+        DatasetError: a folder lacks files of its layout.
+    """
+    if config.kind in ("folder", "xyz"):
+        return TileSource(config, _tiles(_samples(config, task, classes), config))
+    if config.kind == "label_pairs":
+        samples = _samples(config, "segment", BUILDING_CLASSES)
+        return LabelPairSource(config, _tiles(samples, config))
+    if config.count < 1:
+        raise ConfigError(f"Source '{config.name}' makes scenes; give its count, at least 1.")
+    return TileSource(config, scene_tiles(config, len(classes), cache))
+
+
+def _samples(config: SourceConfig, task: Task, classes: tuple[ClassInfo, ...]) -> Iterable[Sample]:
+    root = data_root() / config.root
+    if config.kind == "xyz" or config.layout == "xyz":
+        return XyzTiles(root, classes, zoom=config.zoom)
+    if task == "change":
+        return FolderChange(root, classes)
+    return FolderSegmentation(root, classes)
+
+
+def _tiles(samples: Iterable[Sample], config: SourceConfig) -> list[Tile]:
+    """Turn samples into tiles, leaving out what has no data."""
+    tiles = []
+    for sample in samples:
+        if config.only and not sample.name.startswith(config.only):
+            continue
+        resolution = sample.image.resolution_m or config.resolution_m
+        if resolution is None:
+            raise ConfigError(f"Source '{config.name}' has no georeference; give its resolution_m.")
+        dates = [sample.image] if sample.after is None else [sample.image, sample.after]
+        pixels = np.concatenate([date.pixels[:3] for date in dates])
+        label = sample.label.copy()
+        for date in dates:
+            label[~date.valid] = 255
+        tiles.append(Tile(pixels, label, resolution))
+    return tiles
+
+
+class CropMixer:
+    """Draws augmented crops from all sources by their weights."""
+
+    def __init__(
+        self, sources: Sequence[AbstractSource], cropper: Cropper, augment: AugmentConfig
+    ) -> None:
+        """Prepare the draw."""
+        weights = np.array([source.config.weight for source in sources])
+        self._sources = sources
+        self._chances = weights / weights.sum()
+        self._cropper = cropper
+        self._augment = augment
+
+    def draw(self, rng: Rng) -> Crop:
+        """Draw one crop; its image is in [-1, 1]."""
+        source = self._sources[int(rng.choice(len(self._sources), p=self._chances))]
+        crop = source.draw(self._cropper, rng)
+        return Crop(self._recolor(crop.image, rng) * 2 - 1, crop.label)
+
+    def _recolor(self, image: torch.Tensor, rng: Rng) -> torch.Tensor:
+        """Change the look; both dates of a pair alike or each on its own."""
+        donor = self._sources[int(rng.integers(len(self._sources)))]
+        style = donor.tiles[int(rng.integers(len(donor.tiles)))].image[:3, ::7, ::7]
+        style_image = torch.from_numpy(style.astype(np.float32) / 255)
+        seed = int(rng.integers(2**31))
+        apart = rng.random() < self._augment.independent_dates
+        dates = [
+            radiometric(part, style_image, self._augment, np.random.default_rng(seed + i * apart))
+            for i, part in enumerate(torch.split(image, 3))
+        ]
+        return torch.cat(dates)
+
+    def batch(self, size: int, rng: Rng) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw a batch: float32 [B, C, h, w] in [-1, 1] and int64 [B, h, w]."""
+        crops = [self.draw(rng) for _ in range(size)]
+        images = torch.stack([crop.image for crop in crops])
+        return images, torch.stack([crop.label for crop in crops]).long()
