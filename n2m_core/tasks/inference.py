@@ -20,7 +20,7 @@ from n2m_core.checkpoints import CheckpointCard, LoadedModel
 from n2m_core.diffusion.noise import NoiseProcess, make_schedule, position_noise
 from n2m_core.errors import BandError, GridError
 from n2m_core.geo_image import GeoImage, Mask, Progress
-from n2m_core.normalize import to_model_range
+from n2m_core.normalize import bands_by_name, domain_distance, to_model_range
 from n2m_core.tasks.lattice import FloatArray, Lattice, plan_lattice
 from n2m_core.tasks.params import MapParams
 from n2m_core.tiling import predict_tiled
@@ -30,6 +30,8 @@ OVERLAP_PX = 64
 BATCH = 4
 ONE_WINDOW_PX = 320
 """An image up to this size is one window: four windows for a tile would take four times as long."""
+UNUSUAL_SAMPLE_PX = 1_000_000
+"""Pixels, about, from which it is told whether an image is unusual."""
 NOISE_CACHE_VALUES = 8_000_000
 """Noise kept between the frames of a trajectory: 32 MB."""
 
@@ -126,12 +128,14 @@ def prepare(
             "The image has no pixel with data. Check the file, its nodata value or the alpha band."
         )
     lattice = plan_lattice(chosen[0], card.resolution_m, taken_as_m=resolution_m)
-    scaled = np.concatenate([to_model_range(image, card.normalization) for image in chosen])
-    scaled[:, ~valid] = 0.0
-    x0 = lattice.from_image(scaled, valid)
-    notes = dict.fromkeys(note for image in chosen for note in image.notes)
-    resolution_note = _resolution_note(chosen[0], card, lattice, resolution_m)
-    return Prepared(x0, lattice, valid, (*notes, *resolution_note))
+    scaled = [to_model_range(image, card.normalization) for image in chosen]
+    notes = [note for image in chosen for note in image.notes]
+    notes += _resolution_note(chosen[0], card, lattice, resolution_m)
+    notes += _unusual_notes(scaled, valid, card)
+    clean = np.concatenate(scaled)
+    clean[:, ~valid] = 0.0
+    x0 = lattice.from_image(clean, valid)
+    return Prepared(x0, lattice, valid, tuple(dict.fromkeys(notes)))
 
 
 def choose_bands(image: GeoImage, card: CheckpointCard) -> GeoImage:
@@ -152,11 +156,15 @@ def choose_bands(image: GeoImage, card: CheckpointCard) -> GeoImage:
             f"The image has {image.bands} bands; checkpoint {card.id} needs {wanted} "
             f"({', '.join(card.bands)}). Choose {wanted} bands, the same one repeated if need be."
         )
+    found = bands_by_name(image.band_names, card.bands)
+    order = list(range(wanted)) if found is None else found
+    how = "taken as" if found is None else "taken by their names as"
     note = (
-        f"The image has {image.bands} bands; the first {wanted} were taken as "
-        f"{', '.join(card.bands)}. Choose bands if these are others."
+        f"The image has {image.bands} bands; {_listed(order)} were {how} "
+        f"{', '.join(card.bands)}. Choose bands if that is wrong."
     )
-    return image.with_pixels(image.pixels[:wanted], image.band_names[:wanted]).with_notes(note)
+    names = tuple(image.band_names[index] for index in order)
+    return image.with_pixels(image.pixels[order], names).with_notes(note)
 
 
 def predict(
@@ -253,6 +261,29 @@ def _window_size(prepared: Prepared, multiple: int) -> int:
     if longest > ONE_WINDOW_PX:
         return WINDOW_PX
     return -(-longest // multiple) * multiple
+
+
+def _listed(order: Sequence[int]) -> str:
+    """Name bands as a person counts them."""
+    return "bands " + ", ".join(str(index + 1) for index in order)
+
+
+def _unusual_notes(scaled: Sequence[FloatArray], valid: Mask, card: CheckpointCard) -> list[str]:
+    """Warn of images far from those that the checkpoint was trained on."""
+    step = max(1, round((valid.size / UNUSUAL_SAMPLE_PX) ** 0.5))
+    warnings = []
+    for name, image in zip(_names_of(scaled), scaled, strict=True):
+        warning = domain_distance(
+            image[:, ::step, ::step], card.image_statistics, valid=valid[::step, ::step]
+        ).warning
+        if warning is not None:
+            warnings.append(warning.replace("This image", name, 1))
+    return warnings
+
+
+def _names_of(images: Sequence[FloatArray]) -> tuple[str, ...]:
+    """What a warning calls one image, or the images of a pair."""
+    return ("This image",) if len(images) == 1 else ("The image before", "The image after")
 
 
 def _resolution_note(
