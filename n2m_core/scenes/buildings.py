@@ -51,7 +51,7 @@ def shape_wings(
 
 def roof_of(rng: np.random.Generator, material: str, style: Style) -> tuple[RoofKind, float]:
     """Draw a roof that suits the material: kind, slope."""
-    if material in ("concrete", "membrane", "gravel", "sandstone"):
+    if material in ("concrete", "membrane", "gravel", "sandstone", "unroofed"):
         return "flat", 0.0
     if material.startswith("metal"):
         odds = {"village": (0.05, 0.55, 0.2, 0.2), "suburb": (0.1, 0.6, 0.3, 0.0)}.get(

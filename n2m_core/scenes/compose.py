@@ -10,14 +10,18 @@ from n2m_core.scenes.canvas import Canvas
 from n2m_core.scenes.ground import draw_ground
 from n2m_core.scenes.layout import make_plan
 from n2m_core.scenes.light import develop, illuminate
-from n2m_core.scenes.objects import draw_building, draw_traffic, draw_wall
+from n2m_core.scenes.objects import draw_building, draw_litter, draw_traffic, draw_wall
 from n2m_core.scenes.plants import draw_trees
 from n2m_core.scenes.scene import (
+    BARE,
     BUILDING,
     Appearance,
+    Instances,
+    Labels,
     Plan,
     Scene,
     SceneParams,
+    Style,
 )
 
 OVERSAMPLING = 2
@@ -31,24 +35,26 @@ UTM_SITES: tuple[tuple[str, float, float], ...] = (
 )
 
 
-def draw_appearance(rng: np.random.Generator) -> Appearance:
-    """Draw light, season and sensor of one date."""
+def draw_appearance(rng: np.random.Generator, style: Style) -> Appearance:
+    """Draw light, season and sensor of one date; the desert is clear, bright and pale."""
+    desert = style == "desert_city"
     low = rng.random() < 0.3
     elevation = float(rng.uniform(24, 42) if low else rng.uniform(40, 74))
     lean = rng.normal(0.0, 0.11, size=2) if rng.random() < 0.6 else np.zeros(2)
-    balance = np.exp(rng.normal(0.0, 0.05, size=3))
+    balance = np.exp(rng.normal(0.0, 0.06, size=3))
     return Appearance(
         sun_azimuth_deg=float(rng.uniform(0.0, 360.0)),
         sun_elevation_deg=elevation,
         warmth=float(np.clip((60.0 - elevation) / 40.0, 0.0, 1.0) * rng.uniform(0.3, 1.0)),
-        sky=float(rng.uniform(0.22, 0.42)),
+        sky=float(rng.uniform(0.1, 0.26) if desert else rng.uniform(0.16, 0.42)),
         dryness=float(rng.beta(1.4, 2.2)),
         haze=float(rng.beta(1.2, 6.0) * 0.5),
         exposure=float(np.exp(rng.normal(0.05, 0.2))),
         gamma=float(np.exp(rng.normal(0.0, 0.1))),
-        saturation=float(rng.uniform(0.75, 1.25)),
+        saturation=float(rng.uniform(0.45, 1.0) if desert else rng.uniform(0.7, 1.25)),
         white_balance=(float(balance[0]), float(balance[1]), float(balance[2])),
-        blur_px=float(rng.uniform(0.3, 0.95)),
+        blur_px=float(rng.uniform(0.3, 0.95) if rng.random() < 0.85 else rng.uniform(0.9, 1.3)),
+        jpeg_quality=int(rng.integers(60, 96)) if rng.random() < 0.6 else 100,
         noise=float(rng.gamma(2.0, 1.2)),
         lean=(float(np.clip(lean[0], -0.25, 0.25)), float(np.clip(lean[1], -0.25, 0.25))),
         traffic=float(rng.uniform(0.3, 4.0)),
@@ -76,6 +82,7 @@ def render(plan: Plan, look: Appearance, params: SceneParams) -> Scene:
         draw_wall(canvas, wall, plan.seed + number)
     for building in sorted(plan.buildings, key=lambda b: (b.height_m, b.number)):
         draw_building(canvas, building, look.lean)
+    draw_litter(canvas, plan)
     draw_traffic(canvas, plan.streets, look.traffic, np.random.default_rng([look.seed, 2]))
     draw_trees(canvas, plan.trees, plan.seed, look.dryness)
     pixels = develop(illuminate(canvas, look), look, params.size)
@@ -84,19 +91,13 @@ def render(plan: Plan, look: Appearance, params: SceneParams) -> Scene:
 
 def _with_truth(
     canvas: Canvas,
-    pixels: np.ndarray,  # type: ignore[type-arg]
+    pixels: Labels,
     plan: Plan,
     look: Appearance,
     params: SceneParams,
 ) -> Scene:
     """Sample the truth at the pixels of the picture."""
-    # Alternate corners of the 2 x 2 block keep the truth centred on the pixel on average.
-    half = OVERSAMPLING // 2
-    checker = np.indices((params.size, params.size)).sum(axis=0) % 2
-    at = np.arange(params.size) * OVERSAMPLING
-    rows, cols = at[:, None] + checker * half, at[None, :] + checker * half
-    instances = np.ascontiguousarray(canvas.instances[rows, cols])
-    cover = np.ascontiguousarray(canvas.land_cover[rows, cols])
+    instances, cover = _sample_truth(canvas)
     crs, east, north = UTM_SITES[plan.seed % len(UTM_SITES)]
     step = 10.0 * (plan.seed // 7 % 2000)
     image = GeoImage(
@@ -107,19 +108,30 @@ def _with_truth(
         band_names=("red", "green", "blue"),
         resolution_m=params.resolution_m,
     )
-    instances[cover != BUILDING] = 0
     return Scene(
         image=image,
         land_cover=cover,
         instances=instances,
-        damage=np.ascontiguousarray(canvas.damage[rows, cols]),
+        damage=np.ascontiguousarray(canvas.damage[::2, ::2]),
         plan=plan,
         appearance=look,
     )
 
 
+def _sample_truth(canvas: Canvas) -> tuple[Instances, Labels]:
+    """Reduce the truth to the picture's grid: a pixel is building where at least half of it is."""
+    corners = [(row, col) for row in (0, 1) for col in (0, 1)]
+    parts = np.stack([canvas.instances[r::2, c::2] for r, c in corners])
+    instances = np.where((parts > 0).sum(axis=0) >= 2, parts.max(axis=0), 0).astype(np.int32)
+    cover = np.full(instances.shape, BARE, dtype=np.uint8)
+    for row, col in corners:
+        part = canvas.land_cover[row::2, col::2]
+        cover = np.where(part != BUILDING, part, cover)
+    return instances, np.where(instances > 0, np.uint8(BUILDING), cover).astype(np.uint8)
+
+
 def make_scene(params: SceneParams) -> Scene:
     """Draw a settlement with its truth; the same parameters give the same bytes."""
     plan = make_plan(params)
-    look = draw_appearance(np.random.default_rng([params.seed, 202]))
+    look = draw_appearance(np.random.default_rng([params.seed, 202]), plan.style)
     return render(plan, look, params)

@@ -11,9 +11,7 @@ import numpy as np
 from n2m_core.scenes.buildings import make_building
 from n2m_core.scenes.ground_frame import Frame, Occupancy, Rect
 from n2m_core.scenes.palette import weighted
-from n2m_core.scenes.scene import Building, Patch, Street, Style, Tree, Use, Wall
-
-Surface = Literal["asphalt", "concrete", "dirt"]
+from n2m_core.scenes.scene import Building, Patch, Street, Style, Surface, Tree, Use, Wall
 
 
 @dataclass
@@ -32,11 +30,18 @@ class Draft:
     trees: list[Tree] = field(default_factory=list)
     walls: list[Wall] = field(default_factory=list)
 
+    def sees(self, rect: Rect) -> bool:
+        """Whether a rectangle of the layout may show in the scene."""
+        x, y, _ = self.frame.place(*rect.centre)
+        return self.frame.sees(x, y, 0.65 * float(np.hypot(rect.width, rect.depth)) + 4.0)
+
     def lay(self, rect: Rect, use: Use, *, keep: bool = False) -> None:
         """Cover a rectangle of the layout with one use; `keep` forbids building there."""
+        seed = int(self.rng.integers(2**31))
+        if not self.sees(rect):
+            return
         polygon = self.frame.to_ground(rect.outline())
         angle = self.frame.place(*rect.centre)[2]
-        seed = int(self.rng.integers(2**31))
         low, high = polygon.min(axis=0), polygon.max(axis=0)
         if (high < 0).any() or (low > self.frame.extent_m).any():
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -9,8 +11,10 @@ from PIL import Image, ImageDraw
 from n2m_core.scenes.canvas import Bools, Canvas
 from n2m_core.scenes.palette import (
     ASPHALT,
+    CANOPY,
     CONCRETE_ROAD,
     CROPS,
+    DESERT_GRASS,
     DRY_GRASS,
     GRASS,
     PAVED,
@@ -19,7 +23,7 @@ from n2m_core.scenes.palette import (
     WATERS,
     pick,
 )
-from n2m_core.scenes.scene import BARE, ROAD, VEGETATION, WATER, Float, Floats, Patch, Plan
+from n2m_core.scenes.scene import BARE, ROAD, VEGETATION, WATER, Float, Floats, Patch, Plan, Use
 from n2m_core.scenes.textures import field, grain, step
 
 STALL_M = 2.7
@@ -28,34 +32,59 @@ MARKING_M = 0.16
 
 
 def draw_ground(canvas: Canvas, plan: Plan, dryness: float) -> None:
-    """Paint everything flat, in the order natural ground, patches, streets."""
+    """Paint everything flat, in the order natural ground, patches, streets, sea.
+
+    Natural ground has no edges, so it is computed on every other pixel.
+    """
     rng = np.random.default_rng([plan.seed, 1])
-    large = field(rng, canvas.shape, canvas.px_m, 5.0)
-    middle = field(rng, canvas.shape, canvas.px_m, 0.7)
-    fine = field(rng, canvas.shape, canvas.px_m, 0.2)
-    sparkle = grain(rng, canvas.shape)
-    grass = _grass(rng, large, middle, dryness)
+    half = (canvas.shape[0] // 2, canvas.shape[1] // 2)
+    px_m = 2 * canvas.px_m
+    large = field(rng, half, px_m, 5.0)
+    middle = field(rng, half, px_m, 0.7)
+    fine = field(rng, half, px_m, 0.2)
+    sparkle = grain(rng, half)
+    grass = _grass(rng, plan, large, middle, dryness)
     soil = _soil(rng, plan, large, middle)
     green = np.float32(plan.greenness)
     level = 0.75 * large + 0.5 * middle
     cover = step(level, float(1.0 - 2.6 * green), float(1.7 - 2.6 * green))
     label = _index_patches(canvas, plan.patches)
-    cover = _patch_cover(rng, plan, label, cover, level)
-    canvas.albedo[...] = soil + (grass - soil) * cover[..., None]
-    canvas.land_cover[...] = np.where(cover > 0.5, VEGETATION, BARE)
-    _paint_patches(rng, canvas, plan.patches, label)
-    texture = 1.0 + 0.10 * middle + 0.10 * fine + 0.05 * sparkle
-    scrub = np.clip(middle * 0.7 + fine * 0.5 - 0.7, 0.0, 1.5) * cover
-    canvas.height += np.float32(0.5) * scrub * np.float32(plan.woods)
-    canvas.albedo *= np.clip(texture, 0.5, 1.6)[..., None]
-    _draw_water(rng, canvas, plan.patches, label, large)
-    _draw_streets(rng, canvas, plan, middle)
+    cover = _patch_cover(plan, label[::2, ::2], cover, level)
+    rough = np.float32(rng.uniform(0.7, 1.7))
+    texture = 1.0 + rough * (0.09 * middle + 0.11 * fine + 0.05 * sparkle)
+    texture = np.clip(texture, 0.4, 1.7).astype(np.float32)
+    sparse = np.float32(rng.uniform(0.1, 1.3) - 0.7 * plan.woods)
+    scrub = np.clip(middle * 0.55 + fine * 0.5 + 0.35 * large - sparse, 0.0, 1.2)
+    scrub *= cover * np.float32(0.4 if plan.style in ("suburb", "desert_city") else 1.0)
+    bush = pick(rng, CANOPY, 0.1)
+    colour = (soil + (grass - soil) * cover[..., None]) * texture[..., None]
+    shrub = np.clip(scrub * 0.9, 0.0, 0.8)[..., None]
+    colour += (bush * texture[..., None] - colour) * shrub
+    slope_y, slope_x = np.gradient(scrub, px_m)
+    canvas.slope_x[...] = _doubled(np.clip(slope_x, -0.8, 0.8))
+    canvas.slope_y[...] = _doubled(np.clip(slope_y, -0.8, 0.8))
+    canvas.albedo[...] = _doubled(colour)
+    canvas.height[...] = _doubled(np.float32(0.7) * scrub)
+    canvas.land_cover[...] = _doubled(np.where(cover > 0.5, np.uint8(VEGETATION), np.uint8(BARE)))
+    _paint_patches(canvas, plan.patches, label, _doubled(texture))
+    whole = _doubled(middle)
+    _draw_water(rng, canvas, plan.patches, label, ("water", "pool"))
+    _draw_streets(rng, canvas, plan, whole)
+    _draw_water(rng, canvas, plan.patches, label, ("sea",))
 
 
-def _grass(rng: np.random.Generator, large: Float, middle: Float, dryness: float) -> Float:
+def _doubled(values: NDArray[Any]) -> NDArray[Any]:
+    """Repeat rows and columns."""
+    return values.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def _grass(
+    rng: np.random.Generator, plan: Plan, large: Float, middle: Float, dryness: float
+) -> Float:
     """Blend two greens and straw: float32 [H, W, 3]."""
-    lush = pick(rng, GRASS, 0.1)
-    other = pick(rng, GRASS, 0.1)
+    greens = DESERT_GRASS if plan.style == "desert_city" else GRASS
+    lush = pick(rng, greens, 0.1)
+    other = pick(rng, greens, 0.1)
     straw = pick(rng, DRY_GRASS, 0.1)
     blend = np.clip(0.5 + 0.3 * large + 0.15 * middle, 0.0, 1.0)[..., None]
     dry = np.clip(1.6 * dryness - 0.4 + 0.25 * large - 0.1 * middle, 0.0, 1.0)[..., None]
@@ -83,9 +112,7 @@ def _pixels(points: Floats, px_m: float) -> list[tuple[float, float]]:
     return [(float(x) / px_m - 0.5, float(y) / px_m - 0.5) for x, y in points]
 
 
-def _patch_cover(
-    rng: np.random.Generator, plan: Plan, label: NDArray[np.int32], cover: Float, level: Float
-) -> Float:
+def _patch_cover(plan: Plan, label: NDArray[np.int32], cover: Float, level: Float) -> Float:
     """Replace the share of plants where a patch decides it."""
     if not plan.patches:
         return cover
@@ -103,10 +130,10 @@ def _patch_cover(
 
 
 def _paint_patches(
-    rng: np.random.Generator,
     canvas: Canvas,
     patches: tuple[Patch, ...],
     label: NDArray[np.int32],
+    texture: Float,
 ) -> None:
     """Colour paving, parking and fields, in place."""
     count = len(patches) + 1
@@ -142,8 +169,11 @@ def _paint_patches(
     stall = (here[at] == 2) & ((across % PARKING_PERIOD_M) < 10.0)
     line = stall & ((along % STALL_M) < max(MARKING_M, 0.6 * canvas.px_m))
     base = np.where(line[:, None], base + 0.25, base)
-    canvas.albedo[at] = base * value[:, None]
+    canvas.albedo[at] = base * (value * texture[at])[:, None]
     canvas.land_cover[at] = cover[which]
+    canvas.slope_x[at] = 0.0
+    canvas.slope_y[at] = 0.0
+    canvas.height[at] = 0.0
     canvas.height[at] += np.where(here[at] == 3, np.clip(value - 1.0, 0, 1), 0.0)
 
 
@@ -152,17 +182,26 @@ def _draw_water(
     canvas: Canvas,
     patches: tuple[Patch, ...],
     label: NDArray[np.int32],
-    large: Float,
+    uses: tuple[Use, ...],
 ) -> None:
-    """Fill ponds, rivers and pools: dark, nearly even."""
-    for number, patch in enumerate(patches, start=1):
-        if patch.use not in ("water", "pool"):
-            continue
+    """Fill ponds, rivers, the sea and pools: dark, with slow changes of depth."""
+    wet = [(n, p) for n, p in enumerate(patches, start=1) if p.use in uses]
+    waves = field(rng, (canvas.shape[0] // 2, canvas.shape[1] // 2), 2 * canvas.px_m, 18.0)
+    if not wet:
+        return
+    waves = _doubled(waves)
+    for number, patch in wet:
         mask: Bools = label == number
         draw = np.random.default_rng(patch.seed)
-        base = pick(draw, WATERS if patch.use == "water" else POOLS, 0.1)
-        canvas.albedo[mask] = base * (1.0 + 0.06 * large[mask])[:, None]
+        if patch.use == "pool":
+            canvas.albedo[mask] = pick(draw, POOLS, 0.1) * (1.0 + 0.05 * waves[mask])[:, None]
+        else:
+            deep, shoal = pick(draw, WATERS, 0.15), pick(draw, WATERS, 0.15)
+            share = np.clip(0.5 + 0.4 * waves[mask], 0.0, 1.0)[:, None]
+            canvas.albedo[mask] = deep + (shoal - deep) * share
         canvas.land_cover[mask] = WATER
+        canvas.slope_x[mask] = 0.0
+        canvas.slope_y[mask] = 0.0
         canvas.height[mask] = 0.0
 
 
@@ -176,8 +215,9 @@ def _draw_streets(rng: np.random.Generator, canvas: Canvas, plan: Plan, middle: 
     walks = plan.style in ("suburb", "desert_city")
     for street, points in lines:
         verge = street.width_m + (3.0 if walks else 1.2)
-        draw.line(points, fill=1, width=max(1, round(verge / px)), joint="curve")
-    codes = {"dirt": 2, "concrete": 3, "asphalt": 4}
+        if street.surface != "path":
+            draw.line(points, fill=1, width=max(1, round(verge / px)), joint="curve")
+    codes = {"dirt": 2, "concrete": 3, "asphalt": 4, "path": 6}
     for street, points in lines:
         width = max(1, round(street.width_m / px))
         draw.line(points, fill=codes[street.surface], width=width, joint="curve")
@@ -195,11 +235,15 @@ def _draw_streets(rng: np.random.Generator, canvas: Canvas, plan: Plan, middle: 
             pick(rng, CONCRETE_ROAD, 0.1),
             pick(rng, ASPHALT, 0.12),
             np.full(3, 0.45, dtype=np.float32),
+            pick(rng, SOILS[plan.soil], 0.1) * np.float32(1.12),
         ]
     )
     verge_noise = (label == 1) & (middle > (0.0 if walks else -0.4))
     mask = (label > 1) | verge_noise
-    worn = np.clip(1.0 + 0.07 * middle[mask], 0.6, 1.4)[:, None]
+    wear = np.float32(rng.uniform(0.04, 0.12))
+    worn = np.clip(1.0 + wear * middle[mask], 0.6, 1.4)[:, None]
     canvas.albedo[mask] = table[label[mask]] * worn
     canvas.height[mask] = 0.0
-    canvas.land_cover[mask] = np.where(label[mask] > 1, ROAD, BARE)
+    canvas.slope_x[mask] = 0.0
+    canvas.slope_y[mask] = 0.0
+    canvas.land_cover[mask] = np.where((label[mask] > 1) & (label[mask] < 6), ROAD, BARE)

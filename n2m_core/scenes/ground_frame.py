@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,9 @@ class Frame:
         heading = rng.uniform(0.0, 2 * np.pi, size=3)
         size = bend * rng.uniform(0.4, 1.0, size=3) / (2 * np.pi / wave_m) / 2.0
         self._move = size[:, None] * np.stack([np.cos(heading), np.sin(heading)], 1)
+        self._waves = tuple(
+            zip(self._k.tolist(), self._phase.tolist(), self._move.tolist(), strict=True)
+        )
 
     def to_ground(self, points: Floats) -> Floats:
         """Map layout points [N, 2] to the ground [N, 2]."""
@@ -102,8 +106,18 @@ class Frame:
 
     def place(self, a: float, b: float) -> tuple[float, float, float]:
         """Ground position and direction of the a axis there: x, y, radians."""
-        (x, y), (x1, y1) = self.to_ground(np.array([[a, b], [a + 0.5, b]]))
-        return float(x), float(y), float(np.arctan2(y1 - y, x1 - x))
+        bent, slope = [a, b], [1.0, 0.0]
+        for (ka, kb), phase, (ma, mb) in self._waves:
+            angle = ka * a + kb * b + phase
+            wave, rise = math.sin(angle), math.cos(angle) * ka
+            bent[0] += wave * ma
+            bent[1] += wave * mb
+            slope[0] += rise * ma
+            slope[1] += rise * mb
+        c, s = math.cos(self.theta), math.sin(self.theta)
+        half = self.extent_m / 2
+        x, y = half + c * bent[0] - s * bent[1], half + s * bent[0] + c * bent[1]
+        return x, y, math.atan2(slope[1], slope[0]) + self.theta
 
     def sees(self, x: float, y: float, margin_m: float) -> bool:
         """Whether a ground point lies within the scene or at most `margin_m` outside."""

@@ -11,7 +11,8 @@ from n2m_core.scenes.ground_frame import Frame, Occupancy
 from n2m_core.scenes.palette import ROOF_MIXES, SOILS
 from n2m_core.scenes.planting import plant
 from n2m_core.scenes.scene import STYLES, Plan, SceneParams, Style
-from n2m_core.scenes.settlements import GRIDS, RECIPES
+from n2m_core.scenes.settlements import GRIDS, RECIPES, add_paths
+from n2m_core.scenes.shores import lay_water
 
 
 def make_plan(params: SceneParams) -> Plan:
@@ -26,8 +27,10 @@ def make_plan(params: SceneParams) -> Plan:
     mix = {name: share * float(np.exp(rng.normal(0.0, 0.6))) for name, share in base.items()}
     greenness = _greenness(rng, style)
     draft = Draft(rng, Frame(rng, extent, grid.bend), style, mix, Occupancy(extent), greenness)
+    lay_water(draft)
     blocks = split_blocks(draft, grid)
     RECIPES[style](draft, blocks)
+    add_paths(draft, blocks)
     woods = float(np.clip(rng.normal(greenness * 0.6, 0.2), 0.0, 1.0))
     plant(draft.rng, draft.occupancy, draft.trees, extent, woods, style)
     return Plan(

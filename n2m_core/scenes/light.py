@@ -6,6 +6,8 @@ S(p) = max_k h(p + k d) - k tan(elevation) |d|, found for all k < 2^n by n doubl
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from PIL import Image
 from scipy import ndimage
@@ -89,18 +91,28 @@ def illuminate(canvas: Canvas, look: Appearance) -> Float:
     return np.asarray(canvas.albedo * light, dtype=np.float32)
 
 
+def _averaged(radiance: Float, size: int) -> Float:
+    """Average the 2 x 2 subpixels of every pixel: float32 [size, size, 3]."""
+    if radiance.shape[0] == size:
+        return radiance
+    total = radiance[::2, ::2] + radiance[1::2, ::2]
+    total += radiance[::2, 1::2]
+    total += radiance[1::2, 1::2]
+    return np.asarray(total * np.float32(0.25), dtype=np.float32)
+
+
 def develop(radiance: Float, look: Appearance, size: int) -> Labels:
     """Turn radiance into a picture of `size` pixels: uint8 [H, W, 3].
 
     Args:
-        radiance: linear light, float32 [h, w, 3], any finer grid over the same ground.
+        radiance: linear light, float32 [h, w, 3], of `size` or twice as many pixels.
         look: haze, tone and sensor.
         size: rows and columns of the picture.
     """
     rng = np.random.default_rng([look.seed, 4])
     gains = np.array(look.white_balance, dtype=np.float32) * np.float32(look.exposure)
     veil = np.array([0.30, 0.33, 0.38], dtype=np.float32) * np.float32(look.haze)
-    value = radiance * (gains * np.float32(1.0 - look.haze)) + veil
+    value = _averaged(radiance, size) * (gains * np.float32(1.0 - look.haze)) + veil
     if look.saturation != 1.0:
         grey = value.mean(axis=2, keepdims=True)
         value = grey + (value - grey) * np.float32(look.saturation)
@@ -111,10 +123,7 @@ def develop(radiance: Float, look: Appearance, size: int) -> Labels:
     table = (np.arange(4096, dtype=np.float32) / 4095.0) ** (1.0 / (2.2 * look.gamma))
     index = np.clip(value * np.float32(4095.0), 0, 4095).astype(np.uint16)
     display = (table * 255.0 + 0.5).astype(np.uint8)[index]
-    picture = Image.fromarray(display)
-    if picture.size != (size, size):
-        picture = picture.resize((size, size), Image.Resampling.BOX)
-    out = np.asarray(picture, dtype=np.float32)
+    out = display.astype(np.float32)
     sigma = (look.blur_px, look.blur_px, 0.0)
     if any(look.shift_px):
         out = ndimage.shift(out, (*look.shift_px, 0.0), order=1, mode="nearest")
@@ -122,4 +131,12 @@ def develop(radiance: Float, look: Appearance, size: int) -> Labels:
     speckle = grain(rng, (size, size))[..., None] * np.float32(0.75)
     colour = np.stack([grain(rng, (size, size)) for _ in range(3)], axis=2) * np.float32(0.5)
     out += (speckle + colour) * np.float32(look.noise)
-    return np.clip(out + 0.5, 0, 255).astype(np.uint8)
+    picture = np.clip(out + 0.5, 0, 255).astype(np.uint8)
+    return picture if look.jpeg_quality >= 100 else _compressed(picture, look.jpeg_quality)
+
+
+def _compressed(picture: Labels, quality: int) -> Labels:
+    """Pass a picture [H, W, 3] through JPEG, as most published imagery was."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="JPEG", quality=quality)
+    return np.array(Image.open(buffer).convert("RGB"), dtype=np.uint8)

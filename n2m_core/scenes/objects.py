@@ -10,15 +10,18 @@ from n2m_core.scenes.roofs import Surface, add_clutter, roof_colour, roof_surfac
 from n2m_core.scenes.scene import (
     BARE,
     BUILDING,
+    ROAD,
     VEGETATION,
     Building,
     Float,
+    Plan,
     Street,
     Wall,
 )
 
 FACADE_STEEPNESS = 2.5
 CAR_M = (4.4, 1.8)
+LITTER_PER_M2 = {"suburb": 0.003, "town": 0.02, "village": 0.008, "desert_city": 0.002}
 
 
 def draw_building(canvas: Canvas, building: Building, lean: tuple[float, float]) -> None:
@@ -120,7 +123,7 @@ def draw_wall(canvas: Canvas, wall: Wall, seed: int) -> None:
     half = max(wall.width_m * (2.5 if wall.kind == "hedge" else 1.0), 0.9 * canvas.px_m) / 2
     mask = (np.abs(window.u) < length / 2) & (np.abs(window.v) < half)
     mask &= canvas.height[window.at] < 0.5
-    mask &= canvas.land_cover[window.at] != 2
+    mask &= canvas.land_cover[window.at] != ROAD
     hedge = wall.kind == "hedge"
     canvas.albedo[window.at][mask] = pick(rng, CANOPY if hedge else WALLS, 0.1)
     canvas.height[window.at][mask] = np.float32(wall.height_m)
@@ -139,6 +142,8 @@ def draw_car(canvas: Canvas, rng: np.random.Generator, x: float, y: float, angle
         return
     du, dv = np.abs(window.u), np.abs(window.v)
     mask = (du < length / 2) & (dv < width / 2)
+    if not mask.any() or (canvas.land_cover[window.at][mask] != ROAD).mean() > 0.3:
+        return
     if (canvas.height[window.at][mask] > 0.3).any():
         return
     glass = mask & (window.u > 0.12 * length) & (window.u < 0.27 * length)
@@ -157,6 +162,8 @@ def draw_traffic(
         legs = np.hypot(*np.diff(street.points, axis=0).T)
         length = float(legs.sum())
         wanted = per_100_m / 100.0 * (0.3 if street.surface == "dirt" else 1.0)
+        if street.surface == "path":
+            continue
         for _ in range(int(rng.poisson(length * wanted))):
             at = float(rng.uniform(0.0, length))
             leg = int(np.searchsorted(np.cumsum(legs), at))
@@ -171,3 +178,23 @@ def draw_traffic(
             y = float(start[1] + share * (end[1] - start[1]) + direction[0] * off)
             angle = float(np.arctan2(direction[1], direction[0])) + (np.pi if side > 0 else 0.0)
             draw_car(canvas, rng, x, y, angle)
+
+
+def draw_litter(canvas: Canvas, plan: Plan) -> None:
+    """Scatter what lies about on bare ground: stacks, bins, tarpaulins, rubble."""
+    rng = np.random.default_rng([plan.seed, 6])
+    per_m2 = LITTER_PER_M2[plan.style] * float(rng.gamma(1.2, 0.8))
+    side = canvas.shape[0]
+    count = min(int(per_m2 * plan.extent_m**2), 4000)
+    rows, cols = rng.random((2, count)) * plan.extent_m
+    sizes = rng.gamma(2.0, 0.25, size=(2, count))
+    tones = rng.beta(0.8, 1.3, size=count)[:, None] * rng.uniform(0.75, 1.1, size=(count, 3))
+    for i in range(count):
+        r, c = int(rows[i] / canvas.px_m), int(cols[i] / canvas.px_m)
+        if canvas.land_cover[r, c] != BARE or canvas.height[r, c] > 0.3:
+            continue
+        h, w = (max(1, round(float(s) / canvas.px_m)) for s in sizes[:, i])
+        at = slice(r, min(r + h, side)), slice(c, min(c + w, side))
+        free = (canvas.land_cover[at] == BARE) & (canvas.height[at] < 0.3)
+        canvas.albedo[at][free] = tones[i]
+        canvas.height[at][free] += np.float32(0.6 * sizes[0, i])

@@ -27,6 +27,7 @@ from n2m_core.scenes.scene import (
     Scene,
     ScenePair,
     SceneParams,
+    Style,
     Wing,
 )
 
@@ -70,7 +71,7 @@ def make_pair(params: SceneParams, story: Story = "any") -> ScenePair:
     plan = make_plan(params)
     told = drawn if story == "any" else story
     fates = _decide(rng, plan, told)
-    first, second = _two_looks(rng)
+    first, second = _two_looks(rng, plan.style)
     fire = told == "fire"
     before = render(_dated(plan, fates.before, fates.sites_before, None), first, params)
     after_plan = _dated(plan, fates.after, fates.sites_after, rng, scorched=fire)
@@ -204,9 +205,9 @@ def _dated(
     return replace(plan, buildings=tuple(buildings), patches=(*patches, *sites), trees=trees)
 
 
-def _two_looks(rng: np.random.Generator) -> tuple[Appearance, Appearance]:
+def _two_looks(rng: np.random.Generator, style: Style) -> tuple[Appearance, Appearance]:
     """Light and sensor of both dates: alike in a third of the pairs, else independent."""
-    first, second = draw_appearance(rng), draw_appearance(rng)
+    first, second = draw_appearance(rng, style), draw_appearance(rng, style)
     if rng.random() < 0.35:
         second = replace(
             first,

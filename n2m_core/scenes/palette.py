@@ -33,6 +33,7 @@ ROOFS: Mapping[str, Float] = {
     "slate": linear("5a6068", "6b7079", "4a4e55", "7d8288"),
     "concrete": linear("a39c8f", "b9b1a2", "8e877b", "77736b", "c4bdad", "98938a"),
     "membrane": linear("e2e0da", "d2cfc7", "bdb9b0", "efeeea", "a9a69f"),
+    "unroofed": linear("9b958a", "b3aa9a", "857d72"),
     "gravel": linear("a79f8f", "b5ab98", "958d80", "c2b8a4"),
     "thatch": linear("8d7a58", "7b6a4e", "9d8a68"),
     "sandstone": linear("d6c7ae", "c7b596", "e3d8c4", "bfae92"),
@@ -43,11 +44,12 @@ SOILS: Mapping[str, Float] = {
     "brown": linear("8e7558", "7c664d", "a48b6c"),
     "tan": linear("b09d7e", "9c8a6d", "c4b394"),
     "grey": linear("989086", "878078", "aaa298"),
-    "sand": linear("d9cfbe", "e6dfd2", "c9bda8"),
+    "sand": linear("d6cbb8", "dfd6c8", "c9bda8", "cfc8bf", "d8cfca"),
     "dark": linear("6a5848", "594a3d", "7f6c59"),
 }
 
 GRASS: Float = linear("5c7838", "6f8644", "4a6832", "7d8c4c")
+DESERT_GRASS: Float = linear("4a5a38", "56603f", "3c4a30", "5f6a44")
 DRY_GRASS: Float = linear("978c5e", "a59a6c", "867c50", "b0a47a")
 CANOPY: Float = linear("3d5a2a", "4c6a32", "33502a", "5d7a3a", "456038", "6a8240")
 DRY_CANOPY: Float = linear("6a6440", "7a6a44", "5c5a3c", "8a7448", "625c48", "746c50")
@@ -79,8 +81,15 @@ ROOF_MIXES: Mapping[str, tuple[Mapping[str, float], ...]] = {
         {"concrete": 3, "membrane": 2, "gravel": 2, "metal_new": 1.5, "metal_green": 1},
     ),
     "village": (
-        {"metal_new": 6, "metal_rust": 2.5, "metal_old": 2, "thatch": 0.6},
-        {"metal_red": 2.5, "metal_green": 1.5, "metal_new": 3, "metal_rust": 2, "concrete": 1},
+        {"metal_new": 6, "metal_rust": 2.5, "metal_old": 2, "thatch": 0.6, "unroofed": 0.7},
+        {
+            "metal_red": 2.5,
+            "metal_green": 1.5,
+            "metal_new": 3,
+            "metal_rust": 2,
+            "concrete": 1,
+            "unroofed": 0.4,
+        },
         {"tile": 3, "metal_rust": 2, "metal_red": 2, "metal_old": 2, "thatch": 0.4},
     ),
     "desert_city": (

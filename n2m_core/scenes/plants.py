@@ -9,7 +9,7 @@ from PIL import Image
 
 from n2m_core.scenes.canvas import Canvas
 from n2m_core.scenes.palette import CANOPY, DRY_CANOPY, PALM
-from n2m_core.scenes.scene import BUILDING, ROAD, VEGETATION, Float, Tree
+from n2m_core.scenes.scene import BUILDING, ROAD, VEGETATION, Float, Labels, Tree
 from n2m_core.scenes.textures import noise_bank
 
 VARIANTS = 10
@@ -87,7 +87,7 @@ def _height_m(tree: Tree) -> float:
     return min(tree.radius_m * share, 16.0)
 
 
-def _blend(canvas: Canvas, crown: Float, tint: np.ndarray, seed: int, dryness: float) -> None:  # type: ignore[type-arg]
+def _blend(canvas: Canvas, crown: Float, tint: Labels, seed: int, dryness: float) -> None:
     """Put the crowns on the canvas where they overtop it."""
     rng = np.random.default_rng([seed, 5])
     half = TINTS // 2
@@ -95,9 +95,10 @@ def _blend(canvas: Canvas, crown: Float, tint: np.ndarray, seed: int, dryness: f
     lush[half:] = PALM[rng.integers(len(PALM), size=half)]
     dry = DRY_CANOPY[rng.integers(len(DRY_CANOPY), size=TINTS)]
     turn = np.clip(dryness * 1.5 - 0.5 + rng.normal(0, 0.25, TINTS), 0, 1)[:, None]
-    table = (lush + (dry - lush) * turn) * np.exp(rng.normal(0, 0.16, (TINTS, 1)))
+    mixed = np.asarray(lush + (dry - lush) * turn)
+    table = mixed * np.exp(rng.normal(0, 0.16, (TINTS, 1)))
     mask = (crown > canvas.height) & (crown > 0.25)
-    slope_y, slope_x = np.gradient(crown, canvas.px_m)
+    slope_y, slope_x = (np.asarray(g) for g in np.gradient(crown, canvas.px_m))
     depth = np.clip(crown[mask] / 5.0, 0.0, 1.0)
     texture = (0.72 + 0.45 * depth)[:, None]
     canvas.albedo[mask] = table.astype(np.float32)[tint[mask]] * texture

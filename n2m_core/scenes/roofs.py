@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from n2m_core.scenes.canvas import Bools
-from n2m_core.scenes.palette import ASH, ROOFS, TANKS, pick
+from n2m_core.scenes.palette import ASH, GRASS, ROOFS, SOILS, TANKS, pick
 from n2m_core.scenes.scene import Building, Float, Wing
 from n2m_core.scenes.textures import BANK_LAYERS, BANK_SIZE, noise_bank
 
@@ -97,6 +97,8 @@ def roof_colour(
     if building.burnt:
         return _ash(rng, noise)
     base = pick(rng, ROOFS[building.material], 0.09)
+    if building.material == "unroofed":
+        return _unroofed(rng, building, base, surface, (u, v))
     if building.material.startswith("metal"):
         return _metal(rng, building, base, (u, v), noise, px_m)
     along_v = building.wings[0].half_u >= building.wings[0].half_v
@@ -109,6 +111,24 @@ def roof_colour(
         ridge = np.abs(surface.slope_u) + np.abs(surface.slope_v)
         return np.asarray(colour * (0.85 + 0.15 * (ridge > 0))[..., None], dtype=np.float32)
     return _flat(rng, building, base, surface, noise)
+
+
+def _unroofed(
+    rng: np.random.Generator,
+    building: Building,
+    base: Float,
+    surface: Surface,
+    local: tuple[Float, Float],
+) -> Float:
+    """Walls of a house without its roof around earthen rooms; lowers the rooms in place."""
+    room = rng.uniform(2.6, 4.2, size=2).astype(np.float32)
+    walls = surface.edge < 0.3
+    walls |= (np.abs(local[0]) % room[0] < 0.25) | (np.abs(local[1]) % room[1] < 0.25)
+    surface.top[surface.inside & ~walls] = 0.2
+    floor = pick(rng, SOILS["brown"], 0.2)
+    if rng.random() < 0.3:
+        floor = pick(rng, GRASS, 0.1)
+    return np.where(walls[..., None], base, floor).astype(np.float32)
 
 
 def _ash(rng: np.random.Generator, noise: Float) -> Float:
@@ -174,7 +194,11 @@ def add_clutter(
     """Put parapets, stair heads, tanks, sheds, units and panels on a flat roof, in place."""
     u, v = local
     wing = building.wings[0]
+    if building.material == "unroofed":
+        return
     area = 4 * wing.half_u * wing.half_v
+    if building.material == "concrete" and area > 30.0 and rng.random() < 0.35:
+        _upper_floor(rng, wing, surface, colour, local)
     if building.material != "gravel" and rng.random() < 0.8:
         rim = surface.inside & (surface.edge < 0.28)
         surface.top[rim] += np.float32(rng.uniform(0.3, 1.0))
@@ -199,6 +223,35 @@ def add_clutter(
         else:
             size = (float(rng.uniform(0.25, 1.1)), float(rng.uniform(0.25, 1.0)))
             _box(rng, surface, colour, (u - at_u, v - at_v), size, "junk")
+
+
+def _upper_floor(
+    rng: np.random.Generator,
+    wing: Wing,
+    surface: Surface,
+    colour: Float,
+    local: tuple[Float, Float],
+) -> None:
+    """Raise a part of the roof by a storey, with a rim and another colour, in place."""
+    share = float(rng.uniform(0.3, 0.65))
+    half_u, half_v = (
+        (share * wing.half_u, wing.half_v)
+        if rng.random() < 0.5
+        else (wing.half_u, share * wing.half_v)
+    )
+    side = rng.choice([-1.0, 1.0], size=2)
+    du = np.abs(local[0] - wing.u - side[0] * (wing.half_u - half_u))
+    dv = np.abs(local[1] - wing.v - side[1] * (wing.half_v - half_v))
+    margin = np.minimum(half_u - du, half_v - dv)
+    box = surface.inside & (margin > 0)
+    colour[box] *= (
+        pick(rng, ROOFS["concrete"], 0.1) / colour[box].mean(axis=0).clip(0.02)
+        if box.any()
+        else np.float32(1.0)
+    )
+    surface.top[box] += np.float32(rng.uniform(2.4, 3.1))
+    surface.top[box & (margin < 0.28)] += np.float32(0.6)
+    surface.edge[box] = np.minimum(surface.edge[box], margin[box].astype(np.float32))
 
 
 def _box(

@@ -21,7 +21,8 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 Instances = NDArray[np.int32]
 Style = Literal["suburb", "town", "village", "desert_city", "any"]
-Use = Literal["lawn", "soil", "paved", "field", "water", "pool", "park", "parking"]
+Use = Literal["lawn", "soil", "paved", "field", "water", "pool", "park", "parking", "sea"]
+Surface = Literal["asphalt", "concrete", "dirt", "path"]
 RoofKind = Literal["flat", "gable", "hip", "shed"]
 
 STYLES: tuple[Style, ...] = ("suburb", "town", "village", "desert_city")
@@ -121,7 +122,7 @@ class Street:
 
     points: Floats
     width_m: float
-    surface: Literal["asphalt", "concrete", "dirt"]
+    surface: Surface
     level: int
 
 
@@ -200,6 +201,7 @@ class Appearance:
         saturation: 1 leaves the colours.
         white_balance: gains of red, green, blue.
         blur_px: standard deviation of the point spread function, pixels.
+        jpeg_quality: of a compression on the way, 100 for none.
         noise: standard deviation of the sensor noise, grey levels of 255.
         lean: metres that a roof is displaced per metre of height (x, y): off-nadir view.
         traffic: vehicles per 100 m of road.
@@ -219,6 +221,7 @@ class Appearance:
     saturation: float
     white_balance: tuple[float, float, float]
     blur_px: float
+    jpeg_quality: int
     noise: float
     lean: tuple[float, float]
     traffic: float
@@ -250,7 +253,7 @@ class Scene:
     @property
     def building_mask(self) -> Labels:
         """Buildings as uint8 [H, W], 1 inside."""
-        return (self.land_cover == BUILDING).astype(np.uint8)
+        return np.asarray(self.land_cover == BUILDING, dtype=np.uint8)
 
 
 @dataclass(frozen=True, eq=False)

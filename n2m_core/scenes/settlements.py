@@ -9,7 +9,9 @@ import numpy as np
 from n2m_core.scenes.draft import Draft, Grid
 from n2m_core.scenes.ground_frame import Rect
 from n2m_core.scenes.planting import draw_kind, draw_tree
-from n2m_core.scenes.scene import Building, Style
+from n2m_core.scenes.scene import Building, Street, Style, Surface, Use
+
+OPEN_USES: tuple[Use, ...] = ("park", "field", "soil", "paved", "field")
 
 
 def _suburb_grid(rng: np.random.Generator) -> Grid:
@@ -23,23 +25,24 @@ def _suburb_grid(rng: np.random.Generator) -> Grid:
 
 
 def _town_grid(rng: np.random.Generator) -> Grid:
-    last = ("concrete", "dirt", "asphalt")[int(rng.integers(3))]
+    surfaces: tuple[Surface, ...] = ("concrete", "dirt", "asphalt")
+    last = surfaces[int(rng.integers(3))]
     side = float(rng.uniform(24.0, 60.0))
     return Grid(
         (side * float(rng.uniform(1.0, 1.9)), side),
         (float(rng.uniform(7.0, 16.0)), float(rng.uniform(4.5, 7.0)), 4.0, 2.6),
-        ("asphalt", last, last, last),  # type: ignore[arg-type]
+        ("asphalt", last, last, last),
         float(rng.uniform(0.1, 0.5)),
     )
 
 
 def _village_grid(rng: np.random.Generator) -> Grid:
     side = float(rng.uniform(60.0, 140.0))
-    main = "asphalt" if rng.random() < 0.4 else "dirt"
+    main: Surface = "asphalt" if rng.random() < 0.4 else "dirt"
     return Grid(
         (side * float(rng.uniform(1.0, 1.5)), side),
         (float(rng.uniform(4.0, 8.0)), 3.2, 2.4),
-        (main, "dirt", "dirt"),  # type: ignore[arg-type]
+        (main, "dirt", "dirt"),
         float(rng.uniform(0.3, 0.8)),
     )
 
@@ -47,7 +50,7 @@ def _village_grid(rng: np.random.Generator) -> Grid:
 def _desert_grid(rng: np.random.Generator) -> Grid:
     return Grid(
         (float(rng.uniform(100.0, 220.0)), float(rng.uniform(48.0, 80.0))),
-        (float(rng.uniform(18.0, 34.0)), float(rng.uniform(10.0, 14.0)), 8.0),
+        (float(rng.uniform(14.0, 26.0)), float(rng.uniform(8.0, 12.0)), 7.0),
         ("asphalt", "asphalt", "asphalt"),
         float(rng.uniform(0.0, 0.6)),
     )
@@ -151,6 +154,8 @@ def fill_suburb(draft: Draft, blocks: list[Rect]) -> None:
     fenced = float(rng.uniform(0.0, 0.7))
     empty = float(rng.uniform(0.02, 0.2))
     for block in blocks:
+        if not draft.sees(block):
+            continue
         draw = rng.random()
         if draw < 0.09:
             _big_block(draft, block)
@@ -166,8 +171,9 @@ def fill_suburb(draft: Draft, blocks: list[Rect]) -> None:
                     _suburb_house(draft, lot, side)
                 _garden(draft, lot, trees)
                 if rng.random() < fenced:
-                    kind = "hedge" if rng.random() < 0.35 else "wall"
-                    draft.wall(lot.inset(0.3), 0.35, 1.5, kind)  # type: ignore[arg-type]
+                    draft.wall(
+                        lot.inset(0.3), 0.35, 1.5, "hedge" if rng.random() < 0.35 else "wall"
+                    )
 
 
 def _town_lots(rng: np.random.Generator, block: Rect, target: float) -> list[Rect]:
@@ -213,15 +219,17 @@ def _town_house(draft: Draft, lot: Rect, density: float) -> Building | None:
 def fill_town(draft: Draft, blocks: list[Rect]) -> None:
     """Dense rows of small buildings around courts, some open ground, a few halls."""
     rng = draft.rng
-    density = float(rng.uniform(0.25, 0.9))
-    target = float(rng.uniform(6.5, 12.0))
-    vacant = float(rng.uniform(0.04, 0.3))
+    density = float(rng.uniform(0.3, 1.0))
+    target = float(rng.uniform(6.0, 11.5))
+    vacant = float(rng.uniform(0.02, 0.28))
     open_blocks = float(rng.uniform(0.02, 0.22))
-    ground = "soil" if rng.random() < 0.55 else "paved"
+    ground: Use = "soil" if rng.random() < 0.55 else "paved"
     for block in blocks:
+        if not draft.sees(block):
+            continue
         draw = rng.random()
         if draw < open_blocks:
-            draft.lay(block, str(rng.choice(["park", "field", "soil", "paved", "field"])))
+            draft.lay(block, OPEN_USES[int(rng.integers(len(OPEN_USES)))])
             _garden(draft, block, 0.003 * block.width * block.depth * draft.greenness)
             continue
         draft.lay(block, ground if rng.random() < 0.8 else "lawn")
@@ -229,6 +237,8 @@ def fill_town(draft: Draft, blocks: list[Rect]) -> None:
             _big_block(draft, block)
             continue
         for lot in _town_lots(rng, block, target):
+            if not draft.sees(lot):
+                continue
             if rng.random() < vacant or _town_house(draft, lot, density) is None:
                 if rng.random() < draft.greenness:
                     draft.lay(lot, "lawn")
@@ -240,9 +250,11 @@ def fill_town(draft: Draft, blocks: list[Rect]) -> None:
 def fill_village(draft: Draft, blocks: list[Rect]) -> None:
     """Fields and groves, with houses strewn along the tracks."""
     rng = draft.rng
-    houses = float(rng.uniform(1.0, 11.0))
+    houses = float(rng.uniform(2.0, 20.0))
     farmed = float(rng.uniform(0.1, 0.6))
     for block in blocks:
+        if not draft.sees(block):
+            continue
         if rng.random() < farmed:
             for lot in _town_lots(rng, block, float(rng.uniform(18.0, 50.0))):
                 if rng.random() < 0.75:
@@ -277,10 +289,12 @@ def fill_desert(draft: Draft, blocks: list[Rect]) -> None:
     """Walled villas, towers, bare sand and dark lawns."""
     rng = draft.rng
     towers = float(rng.choice([0.0, 0.12, 0.35]))
-    empty = float(rng.uniform(0.05, 0.5))
+    empty = float(rng.uniform(0.0, 0.4))
     lot_width = float(rng.uniform(17.0, 28.0))
     green = float(rng.uniform(0.05, 0.6))
     for block in blocks:
+        if not draft.sees(block):
+            continue
         draw = rng.random()
         if draw < empty:
             if rng.random() < 0.12:
@@ -323,6 +337,25 @@ def _towers(draft: Draft, block: Rect) -> None:
         if built is not None:
             height = float(rng.uniform(18.0, 70.0))
             draft.buildings[-1] = Building(**{**built.__dict__, "height_m": height})
+
+
+def add_paths(draft: Draft, blocks: list[Rect]) -> None:
+    """Trodden and driven tracks across open ground."""
+    rng = draft.rng
+    count = {"suburb": 0.05, "town": 0.15, "village": 0.9, "desert_city": 0.8}[draft.style]
+    for block in blocks:
+        if not draft.sees(block):
+            continue
+        for _ in range(int(rng.poisson(count))):
+            a = rng.uniform(block.a0, block.a1, size=2)
+            b = rng.uniform(block.b0, block.b1, size=2)
+            share = np.linspace(0.0, 1.0, 14)
+            sway = float(rng.normal(0.0, 6.0)) * np.sin(share * float(rng.uniform(3.0, 9.0)))
+            line = np.stack(
+                [a[0] + (a[1] - a[0]) * share + sway, b[0] + (b[1] - b[0]) * share - sway], axis=1
+            )
+            width = float(rng.uniform(0.4, 1.0 if draft.style != "desert_city" else 2.6))
+            draft.streets.append(Street(draft.frame.to_ground(line), width, "path", 9))
 
 
 GRIDS: Mapping[Style, Callable[[np.random.Generator], Grid]] = {

@@ -80,7 +80,7 @@ def grain(rng: np.random.Generator, shape: tuple[int, int]) -> Float:
     draw = rng.integers(0, BANK_SIZE, size=2)
     rows = (draw[0] + np.arange(shape[0])) % BANK_SIZE
     cols = (draw[1] + np.arange(shape[1])) % BANK_SIZE
-    return grain_bank()[rows[:, None], cols[None, :]]
+    return np.asarray(grain_bank()[rows[:, None], cols[None, :]], dtype=np.float32)
 
 
 def step(values: Float, low: float, high: float) -> Float:
