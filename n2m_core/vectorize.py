@@ -19,13 +19,13 @@ import geopandas as gpd
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyogrio.errors import DataSourceError
 from scipy import ndimage
 from shapely.affinity import translate
 from shapely.geometry import MultiPolygon, Polygon, box, mapping
 from shapely.geometry.base import BaseGeometry
 
-from n2m_core.errors import LabelError, OutputError, ParameterError
+from n2m_core.atomic import write_bytes
+from n2m_core.errors import LabelError, ParameterError
 from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io import ground_areas_m2, trace_polygons
 
@@ -172,7 +172,13 @@ def geopackage_bytes(frame: gpd.GeoDataFrame, crs: str | None = None) -> bytes:
     """Write a GeoPackage with one layer, in the frame's CRS or another one."""
     with tempfile.TemporaryDirectory(prefix="n2m-") as folder:
         path = Path(folder) / "polygons.gpkg"
-        _write_geopackage(path, frame if crs is None else frame.to_crs(crs))
+        moved = frame if crs is None else frame.to_crs(crs)
+        with warnings.catch_warnings():
+            # A map without georeference is written in pixels, on purpose.
+            warnings.filterwarnings("ignore", message="'crs' was not provided")
+            moved.to_file(
+                path, driver="GPKG", layer=LAYER, engine="pyogrio", geometry_type="Polygon"
+            )
         return path.read_bytes()
 
 
@@ -181,7 +187,7 @@ def write_vector(path: Path, frame: gpd.GeoDataFrame) -> None:
 
     Raises:
         ParameterError: another suffix.
-        OutputError: the folder is missing, full or not writable.
+        OutputError: the folder is full or not writable.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -190,26 +196,4 @@ def write_vector(path: Path, frame: gpd.GeoDataFrame) -> None:
             f"{path.name} ends in {suffix or 'nothing'}; polygons are written as "
             f"{', '.join(SUFFIXES)}."
         )
-    if path.is_dir():
-        raise OutputError(f"{path.name} is a folder; give the name of a file.")
-    try:
-        with tempfile.TemporaryDirectory(prefix=".n2m-", dir=path.parent) as folder:
-            draft = Path(folder) / f"draft{suffix}"
-            if suffix == ".gpkg":
-                _write_geopackage(draft, frame)
-            else:
-                draft.write_bytes(geojson_bytes(frame))
-            draft.replace(path)
-    except (OSError, DataSourceError) as error:
-        raise OutputError(
-            f"{path.name} can't be written in {path.parent}: "
-            f"{getattr(error, 'strerror', None) or error}. Choose a folder that exists, with room "
-            "and leave to write."
-        ) from error
-
-
-def _write_geopackage(path: Path, frame: gpd.GeoDataFrame) -> None:
-    with warnings.catch_warnings():
-        # A map without georeference is written in pixels, on purpose.
-        warnings.filterwarnings("ignore", message="'crs' was not provided")
-        frame.to_file(path, driver="GPKG", layer=LAYER, engine="pyogrio", geometry_type="Polygon")
+    write_bytes(path, geopackage_bytes(frame) if suffix == ".gpkg" else geojson_bytes(frame))

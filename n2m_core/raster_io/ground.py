@@ -13,11 +13,12 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.errors import CRSError, RasterioError
+from rasterio.errors import CRSError
 from rasterio.warp import transform as transform_points
 
 from n2m_core.errors import GridError
 from n2m_core.geo_image import GeoImage
+from n2m_core.raster_io.opening import RASTER_ERRORS
 
 LONLAT = "EPSG:4326"
 _EPSG_CONFIDENCE = 100
@@ -39,7 +40,7 @@ def parse_crs(text: str) -> CRS:
     """
     try:
         return CRS.from_user_input(text)
-    except CRSError as error:
+    except (CRSError, *RASTER_ERRORS) as error:
         raise GridError(f"The CRS {text[:80]!r} is unknown; assign another one.") from error
 
 
@@ -53,7 +54,7 @@ def project(
     """
     try:
         moved = transform_points(parse_crs(from_crs), parse_crs(to_crs), xs.ravel(), ys.ravel())
-    except RasterioError as error:
+    except RASTER_ERRORS as error:
         raise GridError(
             f"The image has no place on the Earth in its CRS {from_crs[:60]}; assign the right CRS."
         ) from error

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
@@ -39,6 +40,8 @@ SIGNATURES = (
     (b"EHFA_HEADER_TAG", "HFA"),
 )
 """First bytes of a file and the GDAL driver that may open it; WebP hides its name at byte 8."""
+RASTER_ERRORS = (RasterioError, CPLE_BaseError)
+"""What rasterio raises; GDAL's own errors have no public name there and are no `RasterioError`."""
 FORMATS = "GeoTIFF, PNG, JPEG, WebP, JPEG 2000, BMP, GIF or Erdas IMG"
 _PNG_SIGNATURE_BYTES = 8
 
@@ -68,7 +71,7 @@ def open_dataset(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Datase
             ):
                 _check_header(dataset, path.name, max_pixels)
                 yield dataset
-    except (RasterioError, MemoryError) as error:
+    except (*RASTER_ERRORS, MemoryError) as error:
         raise ImageReadError(
             f"{path.name} can't be read as an image: it is damaged or cut short. "
             f"Give a complete {FORMATS} file."

@@ -14,7 +14,6 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling as Method
-from rasterio.errors import RasterioError
 from rasterio.warp import calculate_default_transform, reproject
 
 from n2m_core.errors import GridError, NoOverlapError, ParameterError
@@ -24,6 +23,7 @@ from n2m_core.raster_io.ground import (
     lonlat_bounds,
     parse_crs,
 )
+from n2m_core.raster_io.opening import RASTER_ERRORS
 
 Resampling = Literal["nearest", "bilinear", "average"]
 WEB_MERCATOR = "EPSG:3857"
@@ -259,7 +259,7 @@ def _warp_band(
             resampling=Method[resampling],
             tolerance=TOLERANCE_PX,
         )
-    except RasterioError as error:
+    except RASTER_ERRORS as error:
         raise GridError(
             "The image can't be projected to the other grid; check the CRS of both."
         ) from error

@@ -1,12 +1,11 @@
 """A `GeoImage` becomes a cloud optimised GeoTIFF, whole or not at all.
 
-The file is made in a temporary folder beside its place and moved there in one step, so a killed run
-leaves the old file as it was.
+The file is made in memory, written beside its place and moved there in one step, so a full disk or
+a killed run leaves the old file as it was.
 """
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +14,15 @@ from typing import Any
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetWriter, MemoryFile
 from rasterio.shutil import copy as copy_raster
 
+from n2m_core.atomic import write_bytes
 from n2m_core.errors import BandError, OutputError, ParameterError
 from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io.ground import parse_crs
+from n2m_core.raster_io.opening import RASTER_ERRORS
 
 Colormap = Mapping[int, tuple[int, int, int]]
 _COLOURS = {"red": ColorInterp.red, "green": ColorInterp.green, "blue": ColorInterp.blue}
@@ -38,7 +39,7 @@ def write_geotiff(
     """Write a cloud optimised GeoTIFF with the image's CRS, transform and size.
 
     Args:
-        path: where; its folder must exist. An older file is replaced at the end, in one step.
+        path: where. An older file is replaced at the end, in one step.
         image: bool becomes uint8, float16 becomes float32.
         nodata: value put in and declared for pixels that are not valid; an internal mask is
             written in its place when not given and some pixel is not valid.
@@ -46,24 +47,12 @@ def write_geotiff(
         tags: texts stored in the file.
 
     Raises:
-        OutputError: the folder is missing, full or not writable.
+        OutputError: the folder is full or not writable.
         BandError: a colormap for other than one band of uint8.
         ParameterError: a nodata value that the dtype can't hold.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"{path.name} is a folder; give the name of a file.")
-    try:
-        with tempfile.TemporaryDirectory(prefix=".n2m-", dir=path.parent) as folder:
-            draft = Path(folder) / "draft.tif"
-            _write_cog(draft, image, nodata, colormap, tags or {})
-            draft.replace(path)
-    except (OSError, RasterioError) as error:
-        raise OutputError(
-            f"{path.name} can't be written in {path.parent}: "
-            f"{getattr(error, 'strerror', None) or error}. Choose a folder that exists, with room "
-            "and leave to write."
-        ) from error
+    data = geotiff_bytes(image, nodata=nodata, colormap=colormap, tags=tags)
+    write_bytes(Path(path), data)
 
 
 def geotiff_bytes(
@@ -73,45 +62,54 @@ def geotiff_bytes(
     colormap: Colormap | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Make the file of `write_geotiff` in memory, for a download."""
-    with tempfile.TemporaryDirectory(prefix="n2m-") as folder:
-        path = Path(folder) / "image.tif"
-        write_geotiff(path, image, nodata=nodata, colormap=colormap, tags=tags)
-        return path.read_bytes()
+    """Make the file of `write_geotiff` in memory, for a download.
 
-
-def _write_cog(
-    path: Path,
-    image: GeoImage,
-    nodata: float | None,
-    colormap: Colormap | None,
-    tags: Mapping[str, str],
-) -> None:
-    """Fill a GeoTIFF in memory, then let GDAL's COG driver lay it out with overviews."""
+    Raises:
+        OutputError: the file does not fit in memory.
+        BandError: a colormap for other than one band of uint8.
+        ParameterError: a nodata value that the dtype can't hold.
+    """
     image = _with_writable_dtype(image)
-    is_labels = colormap is not None
-    if is_labels and (image.bands != 1 or image.pixels.dtype != np.uint8):
+    if colormap is not None and (image.bands != 1 or image.pixels.dtype != np.uint8):
         raise BandError(
             f"A colour table needs one band of uint8; the image has {image.bands} of "
             f"{image.pixels.dtype}."
         )
     if nodata is not None:
         image = _fill_nodata(image, nodata)
-    with warnings.catch_warnings():
+    try:
+        return _make_cog(image, nodata, colormap, tags or {})
+    except RASTER_ERRORS as error:
+        raise OutputError(
+            f"An image of {image.width} x {image.height} px with {image.bands} bands can't be "
+            "written as a GeoTIFF; free some memory or write a part of it."
+        ) from error
+
+
+def _make_cog(
+    image: GeoImage, nodata: float | None, colormap: Colormap | None, tags: Mapping[str, str]
+) -> bytes:
+    """Fill a GeoTIFF in memory, then let GDAL's COG driver lay it out with overviews.
+
+    Both are in memory because GDAL does not report a disk that fills up while it closes a file.
+    """
+    is_labels = colormap is not None
+    with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), MemoryFile() as memory:
-            with memory.open(**_profile(image, nodata)) as dataset:
+        with MemoryFile(ext=".tif") as draft, MemoryFile(ext=".tif") as final:
+            with draft.open(**_profile(image, nodata)) as dataset:
                 _fill(dataset, image, nodata, colormap, tags)
-            with memory.open() as dataset:
+            with draft.open() as dataset:
                 copy_raster(
                     dataset,
-                    str(path),
+                    final.name,
                     driver="COG",
                     compress="DEFLATE",
                     predictor="NO" if is_labels else "YES",
                     bigtiff="IF_SAFER",
                     overview_resampling="NEAREST" if is_labels else "AVERAGE",
                 )
+            return bytes(final.read())
 
 
 def _with_writable_dtype(image: GeoImage) -> GeoImage:
