@@ -1,0 +1,297 @@
+/* The browser side of the maps: small functions over Leaflet, called by the elements of elements.py.
+   Text always goes through textContent, because layer names may hold a person's file name. */
+const n2m = (() => {
+  "use strict";
+
+  const make = (tag, className, parent, text) => {
+    const node = document.createElement(tag);
+    if (className) node.className = className;
+    if (text !== undefined) node.textContent = text;
+    if (parent) parent.appendChild(node);
+    return node;
+  };
+
+  /* The frame shares the app's origin, so it can follow the app between light and dark. */
+  const followTheme = () => {
+    const apply = () => {
+      let dark = matchMedia("(prefers-color-scheme: dark)").matches;
+      try {
+        const app = parent.document.querySelector(".stApp");
+        const rgb = getComputedStyle(app).backgroundColor.match(/[\d.]+/g).map(Number);
+        dark = rgb[0] + rgb[1] + rgb[2] < 384;
+      } catch (blocked) {
+        /* a saved copy opened on its own: the system's preference stands */
+      }
+      document.documentElement.dataset.theme = dark ? "dark" : "light";
+    };
+    apply();
+    setInterval(apply, 1000);
+  };
+
+  const overlaysOf = (map) => (map.n2mOverlays = map.n2mOverlays || []);
+
+  const start = (map, { bounds }) => {
+    const fit = () => {
+      map.invalidateSize({ pan: false });
+      map.fitBounds(bounds, { animate: false, padding: [6, 6] });
+    };
+    fit();
+    map.setMinZoom(map.getZoom() - 3);
+    /* Until the person moves the map it keeps showing the whole scene, whatever the frame's size. */
+    let touched = false;
+    map.getContainer().addEventListener("pointerdown", () => (touched = true));
+    map.getContainer().addEventListener("wheel", () => (touched = true));
+    new ResizeObserver(() => (touched ? map.invalidateSize({ pan: false }) : fit())).observe(
+      map.getContainer(),
+    );
+  };
+
+  const pane = (map, { name, z }) => {
+    map.createPane(name).style.zIndex = z;
+  };
+
+  const raster = (map, options) => {
+    const overlay = L.imageOverlay(options.url, options.bounds, {
+      pane: options.pane,
+      opacity: options.opacity,
+      alt: options.title,
+      className: `n2m-raster n2m-${options.role}${options.crisp ? " n2m-crisp" : ""}`,
+    }).addTo(map);
+    overlaysOf(map).push({ overlay, role: options.role, full: options.opacity, shown: true });
+  };
+
+  const note = (map, { text, position }) => {
+    const control = L.control({ position });
+    control.onAdd = () => make("div", "n2m-box n2m-note", null, text);
+    control.addTo(map);
+  };
+
+  const sides = (map, { left, right }) => {
+    const box = map.getContainer();
+    if (left) make("div", "n2m-box n2m-side left", box, left);
+    if (right) make("div", "n2m-box n2m-side right", box, right);
+  };
+
+  const legend = (map, { items, position }) => {
+    const control = L.control({ position });
+    control.onAdd = () => {
+      const box = make("div", "n2m-box n2m-legend");
+      for (const item of items) {
+        const row = make("span", "", box);
+        const swatch = make("i", item.ramp ? "ramp" : "", row);
+        swatch.style.background = item.ramp || item.color;
+        make("span", "", row, item.name);
+      }
+      return box;
+    };
+    control.addTo(map);
+  };
+
+  const applyOpacity = (entry, share) => {
+    entry.overlay.setOpacity(entry.shown ? share : 0);
+  };
+
+  const opacity = (map, { label, value, position }) => {
+    const control = L.control({ position });
+    control.onAdd = () => {
+      const box = make("label", "n2m-box n2m-opacity", null, label);
+      const range = make("input", "", box);
+      Object.assign(range, { type: "range", min: 0, max: 100, value: Math.round(value * 100) });
+      range.setAttribute("aria-label", label);
+      range.addEventListener("input", () => {
+        for (const entry of overlaysOf(map)) {
+          if (entry.role !== "mask") continue;
+          entry.full = range.value / 100;
+          applyOpacity(entry, entry.full);
+        }
+      });
+      L.DomEvent.disableClickPropagation(box);
+      L.DomEvent.disableScrollPropagation(box);
+      return box;
+    };
+    control.addTo(map);
+  };
+
+  const swipe = (map, { left, right, share }) => {
+    const box = map.getContainer();
+    const bar = make("div", "n2m-swipe", box);
+    let part = share;
+    bar.tabIndex = 0;
+    bar.setAttribute("role", "slider");
+    bar.setAttribute("aria-label", "Swipe between the two pictures");
+    bar.setAttribute("aria-valuemin", "0");
+    bar.setAttribute("aria-valuemax", "100");
+    const clip = (name, x0, x1, top, bottom) => {
+      map.getPane(name).style.clipPath =
+        `polygon(${x0}px ${top}px, ${x1}px ${top}px, ${x1}px ${bottom}px, ${x0}px ${bottom}px)`;
+    };
+    const draw = () => {
+      const size = map.getSize();
+      const nw = map.containerPointToLayerPoint([0, 0]);
+      const se = map.containerPointToLayerPoint(size);
+      const x = nw.x + size.x * part;
+      clip(left, nw.x, x, nw.y, se.y);
+      clip(right, x, se.x, nw.y, se.y);
+      bar.style.left = `${100 * part}%`;
+      bar.setAttribute("aria-valuenow", String(Math.round(100 * part)));
+    };
+    const moveTo = (value) => {
+      part = Math.min(1, Math.max(0, value));
+      draw();
+    };
+    bar.addEventListener("pointerdown", (event) => bar.setPointerCapture(event.pointerId));
+    bar.addEventListener("pointermove", (event) => {
+      if (!bar.hasPointerCapture(event.pointerId)) return;
+      const frame = box.getBoundingClientRect();
+      moveTo((event.clientX - frame.left) / frame.width);
+    });
+    bar.addEventListener("keydown", (event) => {
+      const steps = { ArrowLeft: -0.05, ArrowRight: 0.05, Home: -1, End: 1 };
+      if (!(event.key in steps)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      moveTo(part + steps[event.key]);
+    });
+    L.DomEvent.disableClickPropagation(bar);
+    map.on("move zoom viewreset resize", draw);
+    draw();
+  };
+
+  const sync = (maps) => {
+    let moving = false;
+    for (const map of maps) {
+      map.on("move zoomend", () => {
+        if (moving) return;
+        moving = true;
+        for (const other of maps) {
+          if (other !== map) other.setView(map.getCenter(), map.getZoom(), { animate: false });
+        }
+        moving = false;
+      });
+    }
+  };
+
+  /* Lay the maps out in a grid, each under its title; the frame's height follows from the grid. */
+  const panels = (maps, { titles, columns }) => {
+    const grid = make("div", "n2m-panels");
+    grid.dataset.columns = columns;
+    document.body.prepend(grid);
+    maps.forEach((map, i) => {
+      const panel = make("section", "n2m-panel", grid);
+      if (titles[i]) make("h2", "", panel, titles[i]);
+      panel.appendChild(map.getContainer());
+      map.invalidateSize({ pan: false });
+    });
+  };
+
+  /* The class under the pointer is read from the mask's own pixels. */
+  const colourAt = (map, entry, latlng) => {
+    const image = entry.overlay.getElement();
+    if (!image || !image.complete || !image.naturalWidth) return null;
+    if (!entry.canvas) {
+      entry.canvas = make("canvas");
+      entry.canvas.width = image.naturalWidth;
+      entry.canvas.height = image.naturalHeight;
+      const context = entry.canvas.getContext("2d", { willReadFrequently: true });
+      context.drawImage(image, 0, 0);
+    }
+    const box = entry.overlay.getBounds();
+    const [nw, se] = [map.project(box.getNorthWest(), 0), map.project(box.getSouthEast(), 0)];
+    const point = map.project(latlng, 0);
+    const x = Math.floor(((point.x - nw.x) / (se.x - nw.x)) * entry.canvas.width);
+    const y = Math.floor(((point.y - nw.y) / (se.y - nw.y)) * entry.canvas.height);
+    if (x < 0 || y < 0 || x >= entry.canvas.width || y >= entry.canvas.height) return null;
+    return entry.canvas.getContext("2d").getImageData(x, y, 1, 1).data;
+  };
+
+  const nameOf = (map, classes, latlng) => {
+    for (const entry of overlaysOf(map)) {
+      if (entry.role !== "mask" || !entry.shown) continue;
+      const rgba = colourAt(map, entry, latlng);
+      if (!rgba || rgba[3] === 0) continue;
+      const hit = classes.find((c) => c.rgb.every((value, i) => value === rgba[i]));
+      if (hit) return hit.name;
+    }
+    return "";
+  };
+
+  const place = (latlng, pixels) => {
+    if (pixels) return `column ${Math.floor(latlng.lng)}, row ${Math.floor(-latlng.lat)}`;
+    const [lat, lng] = [latlng.lat, latlng.wrap().lng];
+    const north = `${Math.abs(lat).toFixed(6)}° ${lat < 0 ? "S" : "N"}`;
+    return `${north}, ${Math.abs(lng).toFixed(6)}° ${lng < 0 ? "W" : "E"}`;
+  };
+
+  const readout = (map, { pixels, classes, position }) => {
+    const control = L.control({ position });
+    control.onAdd = () => {
+      const box = make("div", "n2m-box n2m-readout");
+      const rest = pixels ? "pixel coordinates under the pointer" : "coordinates under the pointer";
+      const show = (event) => {
+        box.textContent = place(event.latlng, pixels);
+        const name = nameOf(map, classes, event.latlng);
+        if (name) {
+          box.append("  ");
+          make("b", "", box, name);
+        }
+      };
+      box.textContent = rest;
+      map.on("mousemove click", show);
+      return box;
+    };
+    control.addTo(map);
+  };
+
+  const scale = (map, { pixels, metres, position }) => {
+    const control = L.control({ position });
+    control.onAdd = () => {
+      const box = make("div", "n2m-scale");
+      const text = make("b", "", box);
+      const draw = () => {
+        const middle = map.getSize().divideBy(2);
+        const ends = [middle, middle.add([100, 0])].map((p) => map.containerPointToLatLng(p));
+        let unit = pixels ? " px" : " m";
+        let per = map.distance(ends[0], ends[1]) / 100;
+        if (pixels && metres) [unit, per] = [" m", per * metres];
+        if (unit === " m" && per * 100 >= 1000) [unit, per] = [" km", per / 1000];
+        const power = 10 ** Math.floor(Math.log10(per * 100));
+        const length = [5, 2, 1].map((n) => n * power).find((n) => n <= per * 100);
+        text.textContent = `${Number(length.toPrecision(1))}${unit}`;
+        box.style.width = `${length / per}px`;
+      };
+      map.whenReady(draw).on("move zoomend resize", draw);
+      return box;
+    };
+    control.addTo(map);
+  };
+
+  const basemap = (map, { url, attribution, maxNativeZoom, subdomains, message }) => {
+    const tiles = L.tileLayer(url, {
+      attribution,
+      maxNativeZoom,
+      subdomains,
+      maxZoom: 26,
+      opacity: 0.9,
+      pane: "tilePane",
+    });
+    let failed = 0;
+    let loaded = 0;
+    const giveUp = () => {
+      if (loaded || !map.hasLayer(tiles)) return;
+      map.removeLayer(tiles);
+      note(map, { text: message, position: "topright" });
+    };
+    tiles.on("tileload", () => (loaded += 1));
+    tiles.on("tileerror", () => ++failed >= 2 && giveUp());
+    tiles.addTo(map);
+    if (navigator.onLine === false) giveUp();
+    /* A firewall that drops packets answers nothing at all for a long time. */
+    setTimeout(giveUp, 8000);
+  };
+
+  return {
+    make, followTheme, overlaysOf, applyOpacity, start, pane, raster, note, sides, legend, opacity,
+    swipe, sync, panels, readout, scale, basemap,
+  };
+})();
+n2m.followTheme();

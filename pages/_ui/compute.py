@@ -1,0 +1,214 @@
+"""The pages' work: which inputs name a result, and what the worker does to make it.
+
+A map costs a pass of the network, its threshold and smallest area do not: the probabilities are
+kept, and the classes are decided again in the page whenever those two are moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from n2m_core.geo_image import GeoImage, Progress
+from pages._ui import jobs, resources
+from pages._ui.inputs import Source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from n2m_core.checkpoints import CheckpointCard
+    from n2m_core.datasets.base import LabelKind
+    from n2m_core.tasks.result import MapResult
+    from n2m_core.tasks.trajectory import TrajectoryResult
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person chose for a map.
+
+    Attributes:
+        bands: bands shown and given to the network, counted from 1; empty for the file's own.
+        stretch: how they are shown.
+        timestep: None for the checkpoint's own step.
+        threshold: None for the likeliest class.
+        min_area_m2: target areas smaller than this become background, m2.
+        resolution_m: stated ground size of a pixel, metres; None to trust the file.
+        seed: names the noise draw.
+    """
+
+    bands: tuple[int, ...] = ()
+    stretch: str = "percentile"
+    timestep: int | None = None
+    threshold: float | None = None
+    min_area_m2: float = 0.0
+    resolution_m: float | None = None
+    seed: int = 0
+
+    @property
+    def pass_key(self) -> str:
+        """Names what changes the network's pass."""
+        return f"{self.bands}/{self.timestep}/{self.resolution_m}/{self.seed}"
+
+    @property
+    def key(self) -> str:
+        """Names everything that changes the map."""
+        return f"{self.pass_key}/{self.threshold}/{self.min_area_m2}/{self.stretch}"
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """A map and a warning when its image is unlike those that the weights were trained on."""
+
+    result: MapResult
+    warning: str | None
+
+
+def load(path: Path, choices: Choices) -> GeoImage:
+    """Read an image, with the chosen bands and the stated resolution."""
+    image = resources.image(path)
+    if choices.bands:
+        image = resources.pick_bands(image, choices.bands)
+    if choices.resolution_m is not None and not image.is_georeferenced:
+        image = replace(image, resolution_m=choices.resolution_m)
+    return image
+
+
+def map_of(page: str, source: Source, card: CheckpointCard, choices: Choices) -> Mapped | None:
+    """The map of a source, or its progress and None while it is being made."""
+    key = f"map/{source.key}/{card.id}/{card.sha256}/{choices.pass_key}"
+    title = "Mapping the change" if source.before else "Mapping the scene"
+    mapped = jobs.result_of(
+        f"{page}.map", key, title, lambda progress: _make(source, card, choices, progress)
+    )
+    return None if mapped is None else decide(mapped, choices)
+
+
+def _make(source: Source, card: CheckpointCard, choices: Choices, progress: Progress) -> Mapped:
+    """Run the network over a source; in the worker."""
+    from n2m_core.tasks import change, segment
+    from n2m_core.tasks.params import MapParams
+
+    progress(0, 1, "loading the weights")
+    model = resources.model(card)
+    params = MapParams(
+        timestep=choices.timestep, resolution_m=choices.resolution_m, seed=choices.seed
+    )
+    image = load(source.image, choices)
+    if source.before is None:
+        result = segment.run(image, model, params, progress)
+        return Mapped(result, _far_warning([image], card))
+    before = load(source.before, choices)
+    result = change.run(before, image, model, params, progress)
+    return Mapped(result, _far_warning([before, image], card))
+
+
+def _far_warning(images: list[GeoImage], card: CheckpointCard) -> str | None:
+    """Say so when an image is unlike the training images."""
+    from n2m_core.normalize import domain_distance, to_model_range
+    from n2m_core.tasks.inference import choose_bands
+
+    for image in images:
+        chosen = choose_bands(image, card)
+        scaled = to_model_range(chosen, card.normalization)
+        found = domain_distance(scaled, card.image_statistics, valid=chosen.valid)
+        if found.warning is not None:
+            return found.warning
+    return None
+
+
+def decide(mapped: Mapped, choices: Choices) -> Mapped:
+    """Choose the classes again for another threshold or smallest area."""
+    from n2m_core.tasks.labelling import drop_small, make_labels
+    from n2m_core.tasks.result import INVALID
+
+    if choices.threshold is None and not choices.min_area_m2:
+        return mapped
+    result = mapped.result
+    valid = result.labels != INVALID
+    labels = make_labels(result.probabilities, valid, result.card, choices.threshold)
+    labels = drop_small(
+        labels,
+        result.image,
+        min_area_m2=choices.min_area_m2,
+        resolution_m=choices.resolution_m,
+    )
+    return replace(mapped, result=replace(result, labels=labels))
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The truth of a scene on its grid: uint8 [H, W], 255 counts nowhere."""
+
+    labels: NDArray[np.uint8]
+    kind: LabelKind
+    notes: tuple[str, ...]
+
+
+def read_truth(path: Path, grid: GeoImage, card: CheckpointCard) -> Truth:
+    """Read a truth mask in a checkpoint's classes, on an image's grid.
+
+    Raises:
+        N2MError: it cannot be read, or does not fit the classes or the image.
+    """
+    from n2m_core.datasets.mask_reading import label_values, on_image_grid, read_mask
+
+    kind: LabelKind = "classes"
+    if card.task == "change" or len(card.classes) == 2:
+        values = label_values(path)
+        top = len(card.classes) - 1
+        is_index = values is not None and ((values > 1) & (values <= top)).any()
+        kind = "classes" if values is None or is_index else "binary"
+    labels, notes = on_image_grid(read_mask(path, card.classes, kind=kind), grid, path.stem)
+    return Truth(labels, kind, notes)
+
+
+def trajectory_of(
+    page: str,
+    source: Source,
+    card: CheckpointCard,
+    choices: Choices,
+    timesteps: tuple[int, ...],
+    truth: Path | None,
+) -> TrajectoryResult | None:
+    """The frames from noise to map, or their progress and None while they are being made."""
+    key = f"frames/{source.key}/{card.id}/{card.sha256}/{choices.pass_key}/{timesteps}/{truth}"
+    return jobs.result_of(
+        f"{page}.frames",
+        key,
+        "One pass for each timestep",
+        lambda progress: _make_frames(source, card, choices, timesteps, truth, progress),
+    )
+
+
+def _make_frames(
+    source: Source,
+    card: CheckpointCard,
+    choices: Choices,
+    timesteps: tuple[int, ...],
+    truth: Path | None,
+    progress: Progress,
+) -> TrajectoryResult:
+    """Run the network at every timestep; in the worker."""
+    from n2m_core.tasks import trajectory
+
+    progress(0, len(timesteps), "loading the weights")
+    model = resources.model(card)
+    image = load(source.image, choices)
+    first, after = image, None
+    if source.before is not None:
+        first, after = load(source.before, choices), image
+    known = None if truth is None else read_truth(truth, first, card)
+    params = trajectory.TrajectoryParams(
+        timesteps=timesteps, seed=choices.seed, resolution_m=choices.resolution_m
+    )
+    return trajectory.run(
+        first,
+        after,
+        model,
+        params,
+        None if known is None else known.labels,
+        progress,
+        truth_kind="classes" if known is None else known.kind,
+    )

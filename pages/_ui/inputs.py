@@ -1,0 +1,216 @@
+"""What a page works on: a sample or a person's own files, and the checkpoint.
+
+Uploads are read at once, and only an image that could be read becomes a choice: a bad file shows
+its message and leaves everything that was there. They stay for the session, on every page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from n2m_core import raster_io
+from n2m_core.errors import N2MError
+from n2m_core.geo_image import GeoImage
+from pages._ui import errors, frame, resources, state, uploads
+from pages._ui.uploads import Upload
+
+if TYPE_CHECKING:
+    from n2m_core.checkpoints import CheckpointCard
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was chosen to look at.
+
+    Attributes:
+        id: names it in links and keys.
+        title: what the person reads.
+        image: path of the picture, or of the later one of a pair.
+        before: path of the earlier picture of a pair.
+        truths: paths of the truth by name.
+        note: one sentence about it: credit of a sample, size of an upload.
+        is_sample: whether it came with the app.
+    """
+
+    id: str
+    title: str
+    image: Path
+    before: Path | None
+    truths: dict[str, Path]
+    note: str
+    is_sample: bool
+
+    @property
+    def key(self) -> str:
+        """Names the files and their state."""
+        paths = [self.image, *([] if self.before is None else [self.before])]
+        return "+".join(f"{path}@{path.stat().st_mtime_ns}" for path in paths)
+
+
+def pick_card(task: str, asked: str | None) -> CheckpointCard | None:
+    """Let the person choose a checkpoint of a task; None, and said so, when none is installed."""
+    cards = {card.id: card for card in resources.cards(task) if not card.id.endswith("-plain")}
+    if not cards:
+        frame.empty(
+            "No trained weights are installed",
+            "This page needs a checkpoint in the checkpoints folder. Fetch the repository again "
+            "with its checkpoints, or train one with n2m train.",
+        )
+        return None
+    key = f"{task}.w.checkpoint"
+    if asked is not None:
+        if asked in cards:
+            state.put(key, asked)
+        else:
+            st.info(f"The link names checkpoint {errors.plain(asked)}, which is not here.")
+    chosen = st.selectbox(
+        "Model",
+        list(cards),
+        key=state.prepare(key, next(iter(cards)), list(cards)),
+        format_func=lambda each: cards[each].title,
+    )
+    return cards[state.keep(key, chosen)]
+
+
+def sources(task: str) -> dict[str, Source]:
+    """Everything that can be chosen for a task: the session's own files first, then the samples."""
+    own: list[Source] = st.session_state.get(f"{task}.own", [])
+    shipped = [
+        Source(
+            sample.id, sample.title, sample.image, sample.before, sample.truths, sample.credit, True
+        )
+        for sample in resources.samples(task)
+    ]
+    return {source.id: source for source in (*own, *shipped)}
+
+
+def pick_source(task: str, asked: str | None) -> Source | None:
+    """Let the person choose what to look at; None, and said so, when there is nothing yet."""
+    found = sources(task)
+    if not found:
+        frame.empty("No samples are installed", "Drop a file of your own, or run n2m samples.")
+        return None
+    key = f"{task}.w.source"
+    if asked is not None:
+        if asked in found:
+            state.put(key, asked)
+        else:
+            st.info(f"The link names sample {errors.plain(asked)}, which is not here.")
+    chosen = st.selectbox(
+        "Scene" if task == "segment" else "Pair of dates",
+        list(found),
+        key=state.prepare(key, next(iter(found)), list(found)),
+        format_func=lambda each: found[each].title,
+    )
+    return found[state.keep(key, chosen)]
+
+
+def upload_image(task: str) -> None:
+    """A place to drop one image."""
+    _uploader(f"{task}.image", "Your own image", lambda kept: _add_image(task, kept))
+
+
+def upload_pair(task: str) -> None:
+    """Two places to drop the dates of a pair."""
+    left, right = st.columns(2)
+    with left:
+        _uploader(
+            f"{task}.before", "Your image before", lambda kept: _add_half(task, "before", kept)
+        )
+    with right:
+        _uploader(f"{task}.after", "Your image after", lambda kept: _add_half(task, "after", kept))
+
+
+def upload_truth(source: Source) -> Path | None:
+    """A place to drop the truth of a scene; gives the one that the session has for it."""
+    key = f"truth.{source.id}"
+    _uploader(key, "Truth mask", lambda kept: _keep_truth(key, kept))
+    kept: Upload | None = st.session_state.get(f"{key}.kept")
+    return kept.path if kept else None
+
+
+def _uploader(key: str, label: str, take: Callable[[Upload], None]) -> None:
+    """One upload field; its problem, if it had one, stands under it."""
+    turn = st.session_state.setdefault(f"{key}.turn", 0)
+    widget = f"{key}.w.{turn}"
+
+    def changed() -> None:
+        """Take the file over and empty the field, which frees Streamlit's copy."""
+        file = st.session_state[widget]
+        if file is None:
+            return
+        st.session_state[f"{key}.turn"] = turn + 1
+        st.session_state[f"{key}.problem"] = None
+        try:
+            take(uploads.keep(file))
+        except N2MError as error:
+            st.session_state[f"{key}.problem"] = (file.name, error)
+
+    st.file_uploader(label, type=list(uploads.IMAGE_TYPES), key=widget, on_change=changed)
+    problem = st.session_state.get(f"{key}.problem")
+    if problem is not None:
+        name, error = problem
+        st.caption(f"{errors.plain(name)} was not used; everything else is as it was.")
+        errors.show(error)
+
+
+def _add_image(task: str, kept: Upload) -> None:
+    """Make an uploaded image the choice.
+
+    Raises:
+        N2MError: it cannot be read.
+    """
+    image = resources.image(kept.path)
+    _add(task, Source(kept.digest[:12], kept.name, kept.path, None, {}, describe(image), False))
+
+
+def _add_half(task: str, half: str, kept: Upload) -> None:
+    """Keep one date of a pair, and make the pair the choice once both are there.
+
+    Raises:
+        N2MError: the file cannot be read, or the two dates have no ground in common.
+    """
+    image = resources.image(kept.path)
+    other: Upload | None = st.session_state.get(
+        f"{task}.{'after' if half == 'before' else 'before'}"
+    )
+    if other is not None:
+        raster_io.align_to(resources.image(other.path), image)
+    st.session_state[f"{task}.{half}"] = kept
+    if other is None:
+        return
+    before, after = (kept, other) if half == "before" else (other, kept)
+    name = f"{before.name} → {after.name}"
+    id = f"{before.digest[:8]}{after.digest[:8]}"
+    _add(task, Source(id, name, after.path, before.path, {}, describe(image), False))
+
+
+def _keep_truth(key: str, kept: Upload) -> None:
+    """Keep a truth mask for its scene.
+
+    Raises:
+        N2MError: it cannot be read.
+    """
+    raster_io.read_labels(kept.path)
+    st.session_state[f"{key}.kept"] = kept
+
+
+def _add(task: str, source: Source) -> None:
+    """Put a source in front of the session's own ones and choose it."""
+    own: list[Source] = st.session_state.get(f"{task}.own", [])
+    st.session_state[f"{task}.own"] = [source, *(each for each in own if each.id != source.id)]
+    state.put(f"{task}.w.source", source.id)
+
+
+def describe(image: GeoImage) -> str:
+    """Say what an image is, in one line."""
+    kind = f"{image.width} x {image.height} px, {image.bands} band{'s' * (image.bands > 1)}"
+    kind += f", {image.pixels.dtype}"
+    if image.resolution_m is not None:
+        kind += f", {image.resolution_m:.3g} m per pixel"
+    return f"{kind}, {'no georeference' if image.crs is None else image.crs[:40]}"

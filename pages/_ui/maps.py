@@ -1,0 +1,226 @@
+"""The pages' maps: an overlay, two pictures under a swipe, maps side by side, the timestep player.
+
+Each function gives one self-contained HTML text; equal layers give an equal text, so that a rerun
+of the page leaves the map in the browser as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from branca.element import Figure
+
+from n2m_core import render
+from pages._ui.elements import FigureCall, Json, MapCall, PlayerCall
+from pages._ui.layers import Bounds, Layer
+from pages._ui.leaflet import OfflineMap, offline_html
+
+
+@dataclass(frozen=True)
+class LegendItem:
+    """One row of a legend: a class colour, or a ramp from one colour to another as CSS."""
+
+    name: str
+    color: str
+    ramp: str = ""
+
+
+@dataclass(frozen=True)
+class Basemap:
+    """A tile service; requested by the browser alone, and given up on when it does not answer."""
+
+    name: str
+    url: str
+    attribution: str
+    max_native_zoom: int = 19
+    subdomains: str = "abc"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all maps of a figure share.
+
+    Attributes:
+        pixels: the picture has no georeference and lies in pixel space.
+        metres: ground size of a pixel when it is known in spite of that, metres.
+        legend: rows of the legend.
+        basemap: tiles under the picture; None for a plain ground.
+        opacity: of the masks at first, 0..1.
+    """
+
+    pixels: bool
+    metres: float | None = None
+    legend: tuple[LegendItem, ...] = ()
+    basemap: Basemap | None = None
+    opacity: float = 0.65
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One map of a row: its title and its layers from bottom to top."""
+
+    title: str
+    layers: tuple[Layer, ...]
+
+
+def overlay_html(layers: Sequence[Layer], setting: Setting) -> str:
+    """One map with its masks over the picture."""
+    made = _new_map(setting)
+    _add_layers(made, layers, setting)
+    _add_controls(made, setting, _union(layers), full=True)
+    return _figure_html([made], [""], [])
+
+
+def swipe_html(left: Panel, right: Panel, setting: Setting, *, share: float = 0.5) -> str:
+    """One map cut by a handle that can be dragged: `left` on its left, `right` on its right."""
+    made = _new_map(setting)
+    for name, panel in (("n2mleft", left), ("n2mright", right)):
+        made.add_child(MapCall("pane", {"name": name, "z": 420}))
+        _add_layers(made, panel.layers, setting, pane=name)
+    made.add_child(MapCall("swipe", {"left": "n2mleft", "right": "n2mright", "share": share}))
+    made.add_child(MapCall("sides", {"left": left.title, "right": right.title}))
+    _add_controls(made, setting, _union([*left.layers, *right.layers]), full=True)
+    return _figure_html([made], [""], [])
+
+
+def side_by_side_html(panels: Sequence[Panel], setting: Setting) -> str:
+    """Maps in a row that move together."""
+    return _row_html(panels, setting, None)
+
+
+def player_html(
+    panels: Sequence[Panel],
+    frames: Sequence[Mapping[str, Json]],
+    setting: Setting,
+    *,
+    marks: Sequence[int] = (),
+    start: int = 0,
+) -> str:
+    """Maps in a row, each with one "frame" or "mask" layer a timestep, and the player under them.
+
+    Args:
+        panels: maps; their layers beside the "base" ones are the frames, in the player's order.
+        frames: for each timestep `t` and the `text` shown beside it.
+        setting: what the maps share.
+        marks: timesteps to point out on the track.
+        start: index of the frame shown first.
+    """
+    options: Mapping[str, Json] = {"frames": list(frames), "marks": list(marks), "start": start}
+    return _row_html(panels, setting, options)
+
+
+def _row_html(panels: Sequence[Panel], setting: Setting, player: Mapping[str, Json] | None) -> str:
+    """Several synchronised maps of one figure, with the player's options when they have frames."""
+    bounds = _union([layer for panel in panels for layer in panel.layers])
+    made = []
+    for panel in panels:
+        made.append(_new_map(setting))
+        _add_layers(made[-1], panel.layers, setting)
+        last = len(made) == len(panels)
+        _add_controls(made[-1], setting, bounds, full=player is None and last)
+    calls: list[FigureCall] = [FigureCall("sync", made, {})]
+    if player is not None:
+        calls.append(PlayerCall("player", made, player))
+    return _figure_html(made, [panel.title for panel in panels], calls)
+
+
+def _figure_html(
+    made: Sequence[OfflineMap], titles: Sequence[str], calls: Sequence[FigureCall]
+) -> str:
+    """Put maps into one figure and render it."""
+    figure = Figure()
+    for each in made:
+        figure.add_child(each)
+    options: Mapping[str, Json] = {"titles": list(titles), "columns": len(made)}
+    for call in (FigureCall("panels", made, options), *calls):
+        figure.add_child(call)
+    return offline_html(figure)
+
+
+def _new_map(setting: Setting) -> OfflineMap:
+    """A bare map, in degrees or in pixel space."""
+    return OfflineMap(
+        tiles=None,
+        crs="Simple" if setting.pixels else "EPSG3857",
+        zoom_snap=0.25,
+        zoom_delta=0.5,
+        min_zoom=-8 if setting.pixels else 1,
+        max_zoom=8 if setting.pixels else 26,
+        attribution_control=setting.basemap is not None and not setting.pixels,
+        zoom_animation=False,
+        font_size="13px",
+    )
+
+
+def _add_layers(
+    made: OfflineMap, layers: Sequence[Layer], setting: Setting, pane: str = "overlayPane"
+) -> None:
+    """Add pictures bottom to top."""
+    for layer in layers:
+        options: dict[str, Json] = {
+            "url": layer.url,
+            "bounds": [list(corner) for corner in layer.bounds],
+            "pane": pane,
+            "role": layer.role,
+            "title": layer.title,
+            "crisp": layer.crisp,
+            "opacity": setting.opacity if layer.role == "mask" else 1.0,
+        }
+        made.add_child(MapCall("raster", options))
+
+
+def _add_controls(made: OfflineMap, setting: Setting, bounds: Bounds, *, full: bool) -> None:
+    """Add what an expert expects on a map; `full` adds legend, opacity and the basemap."""
+    pixels = setting.pixels
+    classes: list[Json] = [
+        {"name": item.name, "rgb": list(render.hex_to_rgb(item.color))}
+        for item in setting.legend
+        if not item.ramp
+    ]
+    calls: list[tuple[str, dict[str, Json]]] = [
+        ("start", {"bounds": [list(corner) for corner in bounds]}),
+        ("scale", {"pixels": pixels, "metres": setting.metres, "position": "bottomleft"}),
+        ("readout", {"pixels": pixels, "classes": classes, "position": "bottomleft"}),
+    ]
+    if full:
+        calls += _full_controls(setting)
+    for function, options in calls:
+        made.add_child(MapCall(function, options))
+
+
+def _full_controls(setting: Setting) -> list[tuple[str, dict[str, Json]]]:
+    """The controls that only one map of a figure carries."""
+    items: list[Json] = [
+        {"name": item.name, "color": item.color, "ramp": item.ramp} for item in setting.legend
+    ]
+    calls: list[tuple[str, dict[str, Json]]] = []
+    if items:
+        calls.append(("legend", {"items": items, "position": "bottomright"}))
+    calls.append(("opacity", {"label": "Map", "value": setting.opacity, "position": "bottomright"}))
+    if setting.pixels:
+        text = "No georeference: shown in pixel space"
+        calls.append(("note", {"text": text, "position": "topright"}))
+    elif setting.basemap:
+        calls.append(("basemap", _basemap_options(setting.basemap)))
+    return calls
+
+
+def _basemap_options(basemap: Basemap) -> dict[str, Json]:
+    """The options of `n2m.basemap`."""
+    return {
+        "url": basemap.url,
+        "attribution": basemap.attribution,
+        "maxNativeZoom": basemap.max_native_zoom,
+        "subdomains": basemap.subdomains,
+        "message": "Basemap unavailable (no internet): pictures and map only",
+    }
+
+
+def _union(layers: Sequence[Layer]) -> Bounds:
+    """The box around all layers."""
+    corners = np.array([layer.bounds for layer in layers])
+    south, west = corners[:, 0].min(axis=0)
+    north, east = corners[:, 1].max(axis=0)
+    return (float(south), float(west)), (float(north), float(east))

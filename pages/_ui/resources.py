@@ -1,0 +1,175 @@
+"""What the server holds once for all sessions: cards, models, samples, images.
+
+Everything given out here is shared: it must be read and never changed. Torch is imported on first
+need, because it takes more than a second and the frame of a page should not wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from n2m_core import raster_io
+from n2m_core.errors import DatasetError
+from n2m_core.geo_image import GeoImage
+
+if TYPE_CHECKING:
+    from n2m_core.checkpoints import CheckpointCard, LoadedModel
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One of the scenes that come with the app.
+
+    Attributes:
+        id: short name, used in links.
+        title: what a person reads.
+        text: one sentence about it.
+        task: "segment" or "change".
+        image: the picture, or the later one of a pair.
+        before: the earlier picture of a pair.
+        truths: paths of the truth by name, such as "land_cover".
+        credit: where the imagery comes from and under which licence.
+    """
+
+    id: str
+    title: str
+    text: str
+    task: str
+    image: Path
+    before: Path | None
+    truths: dict[str, Path]
+    credit: str
+
+
+def checkpoints_folder() -> Path:
+    """Folder of the checkpoints; `N2M_CHECKPOINTS` names another one."""
+    return Path(os.environ.get("N2M_CHECKPOINTS") or _ROOT / "checkpoints")
+
+
+def samples_folder() -> Path:
+    """Folder of the samples; `N2M_SAMPLES` names another one."""
+    return Path(os.environ.get("N2M_SAMPLES") or _ROOT / "sample_data")
+
+
+def _stamp(paths: list[Path]) -> tuple[tuple[str, int], ...]:
+    """Names and modification times, so that a cache notices a changed file."""
+    return tuple((str(path), path.stat().st_mtime_ns) for path in paths)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the model cards")
+def _cards(folder: Path, stamp: tuple[tuple[str, int], ...]) -> list[CheckpointCard]:
+    """Read all cards of a folder."""
+    from n2m_core import checkpoints
+
+    return checkpoints.list_cards(folder)
+
+
+def cards(task: str | None = None) -> list[CheckpointCard]:
+    """The cards of the installed checkpoints, of one task or of all."""
+    folder = checkpoints_folder()
+    paths = sorted(folder.glob("*/card.json"))
+    found = _cards(folder, _stamp(paths)) if paths else []
+    return [card for card in found if task in (None, card.task)]
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _model(folder: Path, checkpoint: str, sha256: str) -> LoadedModel:
+    """Load a checkpoint; its checksum in the key notices exchanged weights."""
+    from n2m_core import checkpoints
+
+    return checkpoints.load(checkpoint, root=folder)
+
+
+def model(card: CheckpointCard) -> LoadedModel:
+    """The loaded model of a card; to be used in the worker only."""
+    return _model(checkpoints_folder(), card.id, card.sha256)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _samples(folder: Path, stamp: tuple[tuple[str, int], ...]) -> list[Sample]:
+    """Read the list of samples."""
+    path = folder / "samples.json"
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["samples"]
+        return [_sample(folder, entry) for entry in entries]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{path.name} cannot be read ({error}); write the samples again with `n2m samples`."
+        ) from error
+
+
+def _sample(folder: Path, entry: dict[str, Any]) -> Sample:
+    """Read one entry of samples.json."""
+    before = entry.get("before")
+    return Sample(
+        id=str(entry["id"]),
+        title=str(entry["title"]),
+        text=str(entry["description"]),
+        task=str(entry["task"]),
+        image=folder / entry["image"],
+        before=None if before is None else folder / before,
+        truths={name: folder / path for name, path in entry["truth"].items()},
+        credit=str(entry["credit"]),
+    )
+
+
+def samples(task: str | None = None) -> list[Sample]:
+    """The samples that come with the app, of one task or of all."""
+    path = samples_folder() / "samples.json"
+    if not path.is_file():
+        return []
+    found = _samples(path.parent, _stamp([path]))
+    return [sample for sample in found if task in (None, sample.task)]
+
+
+@st.cache_resource(max_entries=12, show_spinner="Reading the image")
+def _image(path: Path, stamp: tuple[tuple[str, int], ...]) -> GeoImage:
+    """Read an image with all its bands."""
+    return raster_io.read_image(path)
+
+
+def image(path: Path) -> GeoImage:
+    """An image with all its bands.
+
+    Raises:
+        N2MError: it cannot be read; the sentence says why.
+    """
+    return _image(path, _stamp([path]))
+
+
+def pick_bands(image: GeoImage, bands: tuple[int, ...]) -> GeoImage:
+    """Take bands (counted from 1, in this order, repetition allowed) out of an image."""
+    if bands == tuple(range(1, image.bands + 1)):
+        return image
+    rows = [band - 1 for band in bands]
+    return image.with_pixels(
+        np.ascontiguousarray(image.pixels[rows]), tuple(image.band_names[row] for row in rows)
+    )
+
+
+@st.cache_data(show_spinner=False)
+def device_text() -> str:
+    """Where the models run, in a few words."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"GPU · {torch.cuda.get_device_name(0)}"
+    return f"CPU · {os.cpu_count() or 1} cores"
+
+
+@st.cache_data(max_entries=40, show_spinner=False)
+def html(key: str, _build: object) -> str:
+    """Keep a map's HTML under a key, so that a rerun sends the very same text."""
+    assert callable(_build)
+    text = _build()
+    assert isinstance(text, str)
+    return text

@@ -1,0 +1,224 @@
+"""What stands under a map: warnings, areas, scores against a truth, and whose weights made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from n2m_core import raster_io
+from pages._ui import errors, frame, inputs, jobs
+from pages._ui.adjust import has_background
+from pages._ui.compute import Choices, Mapped, read_truth
+from pages._ui.inputs import Source
+
+if TYPE_CHECKING:
+    from n2m_core.checkpoints import CheckpointCard
+    from n2m_core.geo_image import Progress
+    from n2m_core.tasks.result import MapResult
+
+Report = dict[str, Any]
+
+
+def warn(mapped: Mapped) -> None:
+    """Say when the image is unlike those that the weights were trained on."""
+    if mapped.warning is not None:
+        st.warning(errors.plain(mapped.warning), icon=":material/travel_explore:")
+
+
+def notes(result: MapResult, source: Source) -> None:
+    """Say what was looked at, how the map was made, and what was done to the input."""
+    step = f"t = {result.timestep}, {'x_t mixed there' if result.is_mixed else 'clean image given'}"
+    made = f"{result.card.title}, {step}, {result.seconds:.1f} s."
+    frame.quiet(f"{source.note}. {made}", *result.notes)
+
+
+def area_rows(result: MapResult) -> list[dict[str, Any]]:
+    """Area of every class: name, share of the valid ground, m2 (None when unknown) and pixels."""
+    per_row = raster_io.ground_areas_m2(result.image)
+    count = len(result.card.classes)
+    pixels = np.bincount(result.labels.ravel(), minlength=256)[:count]
+    total = max(1, int(pixels.sum()))
+    rows = []
+    for index, entry in enumerate(result.card.classes):
+        m2 = None
+        if per_row is not None:
+            m2 = float(((result.labels == index).sum(axis=1) * per_row).sum())
+        rows.append(
+            {
+                "class": entry.name,
+                "share": float(pixels[index]) / total,
+                "area_m2": m2,
+                "pixels": int(pixels[index]),
+            }
+        )
+    return rows
+
+
+def areas(result: MapResult) -> None:
+    """Show the area of every class."""
+    st.subheader("Areas", anchor=False)
+    rows = area_rows(result)
+    known = rows[0]["area_m2"] is not None
+    unit = "Area, m²" if known else "Area, pixels"
+    frame.table(
+        ("Class", unit, "Share"),
+        [
+            (
+                row["class"],
+                f"{row['area_m2'] if known else row['pixels']:,.0f}",
+                f"{100 * row['share']:.1f} %",
+            )
+            for row in rows
+        ],
+        [entry.color for entry in result.card.classes],
+    )
+    if not known:
+        frame.quiet("The ground size of a pixel is unknown; state it under Adjust to get m².")
+
+
+def panels(page: str, source: Source, result: MapResult, choices: Choices) -> Report | None:
+    """Show areas and scores beside each other; gives the scores when there is a truth."""
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        areas(result)
+    with right:
+        st.subheader("Scores", anchor=False)
+        with errors.guard():
+            return scores(page, source, result, choices)
+    return None
+
+
+def truth_of(source: Source, card: CheckpointCard) -> Path | None:
+    """The truth of a source in a checkpoint's classes: the person's upload, else the sample's."""
+    kept = st.session_state.get(f"truth.{source.id}.kept")
+    if kept is not None:
+        return Path(kept.path)
+    for name in _truth_names(card):
+        if name in source.truths:
+            return source.truths[name]
+    return None
+
+
+def _truth_names(card: CheckpointCard) -> tuple[str, ...]:
+    """Names of the sample truths that fit a checkpoint, the best one first."""
+    if card.task == "change":
+        return ("change",)
+    return ("buildings",) if has_background(card) else ("land_cover",)
+
+
+def scores(page: str, source: Source, result: MapResult, choices: Choices) -> Report | None:
+    """Score the map against a truth, or offer to; the numbers are those of `n2m evaluate`."""
+    path = truth_of(source, result.card)
+    if path is None:
+        frame.quiet("Drop a mask of what is really there to see F1, IoU and boundary scores.")
+        inputs.upload_truth(source)
+        return None
+    key = f"score/{source.key}/{path}@{path.stat().st_mtime_ns}/{result.card.sha256}/{choices.key}"
+    report = jobs.result_of(
+        f"{page}.score", key, "Scoring", lambda progress: _score(path, result, progress)
+    )
+    if report is None:
+        return None
+    _show_report(report)
+    with st.expander("Score against another truth mask"):
+        inputs.upload_truth(source)
+    return report
+
+
+def _score(path: Path, result: MapResult, progress: Progress) -> Report:
+    """Score one map with the code of `n2m evaluate`; in the worker."""
+    from n2m_core.datasets.base import Sample
+    from n2m_core.tasks.evaluate import EvaluateParams, score_maps
+
+    grid = result.image if result.before is None else result.before
+    truth = read_truth(path, grid, result.card)
+    sample = Sample(
+        path.stem,
+        grid,
+        truth.labels,
+        after=None if result.before is None else result.image,
+        label_kind=truth.kind,
+        notes=truth.notes,
+    )
+    return score_maps([sample], result.card, lambda *_: result, EvaluateParams(), progress=progress)
+
+
+def _show_report(report: Report) -> None:
+    """Show the scores of one map."""
+    target, mean, boundary = report["target"], report["mean"], report["boundary"]
+    main, name = (target, "Target") if target["f1"] is not None else (mean, "Mean")
+    cells = st.columns(4)
+    cells[0].metric(f"{name} F1", _number(main["f1"]), help=_interval(main, report))
+    cells[1].metric(f"{name} IoU", _number(main["iou"]))
+    cells[2].metric("Boundary IoU", _number(boundary["boundary_iou"]))
+    cells[3].metric("Weighted F", _number(boundary["wfm"]), help="WFm, the weighted F-measure.")
+    frame.table(
+        ("Class", "F1", "IoU", "Precision", "Recall", "Pixels"),
+        [
+            (
+                row["name"],
+                *(_number(row[each]) for each in ("f1", "iou", "precision", "recall")),
+                f"{row['support']:,}",
+            )
+            for row in report["classes"]
+        ],
+        [""] * len(report["classes"]),
+    )
+    if report["all_positive"]["f1"] is not None:
+        frame.quiet(
+            "A map of nothing but the target would score "
+            f"F1 {_number(report['all_positive']['f1'])}, "
+            f"IoU {_number(report['all_positive']['iou'])}."
+        )
+
+
+def _interval(scores: Report, report: Report) -> str | None:
+    """The 95 % interval as a hint."""
+    if scores.get("low") is None:
+        return None
+    return (
+        f"95 % interval {_number(scores['low'])} to {_number(scores['high'])} "
+        f"over {report['interval_over']}."
+    )
+
+
+def _number(value: float | None) -> str:
+    """A score with three digits; a dash for one that does not exist."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def about_weights(card: CheckpointCard) -> None:
+    """Say which weights made the picture, their licence and what they were measured to score."""
+    with st.container(border=True):
+        st.markdown(f"**{errors.plain(card.title)}**  `{card.id}`  ·  licence {card.license}")
+        if "NC" in card.license.upper().replace("-", " ").split():
+            st.warning(
+                f"These weights are {card.license}: for non-commercial use, with credit, and what "
+                "is built from them under the same licence.",
+                icon=":material/copyright:",
+            )
+        measured = measured_line(card)
+        frame.quiet(measured or "No measured score is on the card yet.", card.limits)
+        st.page_link("pages/8_Models.py", label="The whole card", icon=":material/description:")
+
+
+def measured_line(card: CheckpointCard) -> str:
+    """The card's measured scores in one line."""
+    parts = []
+    for entry in card.metrics:
+        report = entry["report"]
+        target = report["target"]["f1"]
+        name, value = ("target F1", target) if target is not None else ("F1", report["mean"]["f1"])
+        where = entry.get("name") or _dataset_of(entry["command"])
+        parts.append(f"{name} {_number(value)} on {where}")
+    return "Measured: " + "; ".join(parts) + "." if parts else ""
+
+
+def _dataset_of(command: str) -> str:
+    """The data that a card's command scored: the last part of its --root."""
+    words = command.split()
+    root = words[words.index("--root") + 1] if "--root" in words else "its validation set"
+    return "/".join(Path(root).parts[-2:])

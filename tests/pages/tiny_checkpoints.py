@@ -1,0 +1,97 @@
+"""Small real checkpoints, written by the library's own functions, for tests of the pages."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from n2m_core.checkpoints import (
+    CheckpointCard,
+    ClassInfo,
+    DataCredit,
+    ImageStatistics,
+    TrainingRecord,
+    fp16_weights,
+    save_checkpoint,
+)
+from n2m_core.models.noise2map import NetworkConfig, Noise2Map
+from n2m_core.normalize import Normalization
+
+CLASSES = {
+    "n2m-buildings": (ClassInfo("background", "#cfcfc4"), ClassInfo("building", "#d55e00")),
+    "n2m-buildings-plain": (ClassInfo("background", "#cfcfc4"), ClassInfo("building", "#d55e00")),
+    "n2m-landcover": (
+        ClassInfo("building", "#d55e00", "#3c1098"),
+        ClassInfo("bare land", "#e8c77a", "#8429f6"),
+        ClassInfo("road", "#6b6b6b", "#6ec1e4"),
+        ClassInfo("vegetation", "#009e73", "#fedd3a"),
+        ClassInfo("water", "#0072b2", "#e2a929"),
+    ),
+    "n2m-change": (
+        ClassInfo("unchanged", "#cfcfc4"),
+        ClassInfo("built", "#d55e00"),
+        ClassInfo("demolished", "#0072b2"),
+    ),
+    "n2m-wildfire": (ClassInfo("unchanged", "#cfcfc4"), ClassInfo("destroyed", "#d55e00")),
+}
+
+
+def write_all(root: Path) -> Path:
+    """Write one small checkpoint for every id of the app."""
+    for name in CLASSES:
+        write_tiny_checkpoint(root, name)
+    return root
+
+
+def write_tiny_checkpoint(root: Path, name: str) -> Path:
+    """Write a checkpoint of a few thousand untrained weights under a known id."""
+    task: Literal["segment", "change"] = "change" if name in _CHANGE else "segment"
+    is_plain = name.endswith("plain")
+    torch.manual_seed(3)
+    model = Noise2Map(
+        NetworkConfig(
+            "compact",
+            in_channels=6 if task == "change" else 3,
+            classes=len(CLASSES[name]),
+            time_conditioning=not is_plain,
+            overrides={"block_out_channels": [8, 8], "norm_num_groups": 4, **_BLOCKS},
+        )
+    )
+    weights = fp16_weights(model)
+    statistics = ImageStatistics((0.0,) * 3, (0.4,) * 3, (0.2,) * 3)
+    card = CheckpointCard(
+        id=name,
+        title=f"Tiny {name.removeprefix('n2m-')}",
+        task=task,
+        classes=CLASSES[name],
+        bands=("red", "green", "blue"),
+        resolution_m=0.5,
+        normalization=Normalization(),
+        noise_process="none" if is_plain else "swap" if task == "change" else "gaussian",
+        schedule="ddpm",
+        inference_timestep=0,
+        mix_at_inference=task == "change",
+        backbone="compact, 8 channels, untrained",
+        parameters=sum(each.numel() for each in model.parameters()),
+        gflop_per_tile=0.1,
+        training=TrainingRecord(
+            (DataCredit("none", "Apache-2.0", "nobody", 0),), "none", 0, 0, 3, "cpu", 0.0, "today"
+        ),
+        image_statistics=statistics,
+        license="CC BY-NC-SA 4.0" if name == "n2m-wildfire" else "Apache-2.0",
+        limits="Untrained weights for tests of the pages.",
+        sha256=hashlib.sha256(weights).hexdigest(),
+        twin="n2m-buildings-plain" if name == "n2m-buildings" else None,
+    )
+    return save_checkpoint(root, model, card, weights)
+
+
+_CHANGE = ("n2m-change", "n2m-wildfire")
+_BLOCKS = {
+    "down_block_types": ["DownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "UpBlock2D"],
+    "layers_per_block": 1,
+}
