@@ -10,7 +10,7 @@ from n2m_core.scenes.canvas import Canvas
 from n2m_core.scenes.ground import draw_ground
 from n2m_core.scenes.layout import make_plan
 from n2m_core.scenes.light import develop, illuminate
-from n2m_core.scenes.objects import draw_building, draw_litter, draw_traffic, draw_wall
+from n2m_core.scenes.objects import draw_building, draw_wall
 from n2m_core.scenes.plants import draw_trees
 from n2m_core.scenes.scene import (
     BARE,
@@ -23,6 +23,7 @@ from n2m_core.scenes.scene import (
     SceneParams,
     Style,
 )
+from n2m_core.scenes.street_life import draw_litter, draw_traffic, park_cars
 
 OVERSAMPLING = 2
 UTM_SITES: tuple[tuple[str, float, float], ...] = (
@@ -51,9 +52,12 @@ def draw_appearance(rng: np.random.Generator, style: Style) -> Appearance:
         haze=float(rng.beta(1.2, 6.0) * 0.5),
         exposure=float(np.exp(rng.normal(0.05, 0.2))),
         gamma=float(np.exp(rng.normal(0.0, 0.1))),
-        saturation=float(rng.uniform(0.45, 1.0) if desert else rng.uniform(0.7, 1.25)),
+        saturation=float(rng.uniform(0.45, 1.0) if desert else rng.uniform(0.55, 1.15)),
         white_balance=(float(balance[0]), float(balance[1]), float(balance[2])),
-        blur_px=float(rng.uniform(0.3, 0.95) if rng.random() < 0.85 else rng.uniform(0.9, 1.3)),
+        brightness=float(rng.uniform(92.0, 165.0) if desert else rng.uniform(88.0, 148.0)),
+        contrast=float(rng.uniform(38.0, 72.0) if desert else rng.uniform(28.0, 62.0)),
+        blur_px=float(rng.uniform(0.0, 0.75) if rng.random() < 0.8 else rng.uniform(0.75, 1.3)),
+        sharpening=float(rng.uniform(0.1, 0.9) if rng.random() < 0.4 else 0.0),
         jpeg_quality=int(rng.integers(60, 96)) if rng.random() < 0.6 else 100,
         noise=float(rng.gamma(2.0, 1.2)),
         lean=(float(np.clip(lean[0], -0.25, 0.25)), float(np.clip(lean[1], -0.25, 0.25))),
@@ -83,7 +87,9 @@ def render(plan: Plan, look: Appearance, params: SceneParams) -> Scene:
     for building in sorted(plan.buildings, key=lambda b: (b.height_m, b.number)):
         draw_building(canvas, building, look.lean)
     draw_litter(canvas, plan)
-    draw_traffic(canvas, plan.streets, look.traffic, np.random.default_rng([look.seed, 2]))
+    moving = np.random.default_rng([look.seed, 2])
+    draw_traffic(canvas, plan.streets, look.traffic, moving)
+    park_cars(canvas, plan.patches, moving)
     draw_trees(canvas, plan.trees, plan.seed, look.dryness)
     pixels = develop(illuminate(canvas, look), look, params.size)
     return _with_truth(canvas, pixels, plan, look, params)

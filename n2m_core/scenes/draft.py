@@ -26,6 +26,7 @@ class Draft:
     greenness: float
     streets: list[Street] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
+    shores: list[Patch] = field(default_factory=list)
     buildings: list[Building] = field(default_factory=list)
     trees: list[Tree] = field(default_factory=list)
     walls: list[Wall] = field(default_factory=list)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from n2m_core.scenes.canvas import Bools, Canvas
+from n2m_core.scenes.ground_frame import band
 from n2m_core.scenes.palette import (
     ASPHALT,
     CANOPY,
@@ -152,7 +153,8 @@ def _paint_patches(
             kind[number] = 3
             colour[number] = pick(draw, SOILS["brown"] if bare else CROPS, 0.12)
             cover[number] = BARE if bare else VEGETATION
-        turn = patch.angle + (np.pi / 2 if draw.random() < 0.5 else 0.0)
+        turned = draw.random() < 0.5 and patch.use != "parking"
+        turn = patch.angle + (np.pi / 2 if turned else 0.0)
         period = float(draw.uniform(0.9, 2.6))
         rows[number] = (np.cos(turn), np.sin(turn), 2 * np.pi / period, draw.uniform(0.05, 0.3))
     here = kind[label]
@@ -211,19 +213,19 @@ def _draw_streets(rng: np.random.Generator, canvas: Canvas, plan: Plan, middle: 
     draw = ImageDraw.Draw(picture)
     order = sorted(plan.streets, key=lambda street: -street.level)
     px = canvas.px_m
-    lines = [(street, _pixels(street.points, px)) for street in order]
     walks = plan.style in ("suburb", "desert_city")
-    for street, points in lines:
-        verge = street.width_m + (3.0 if walks else 1.2)
+    for street in order:
         if street.surface != "path":
-            draw.line(points, fill=1, width=max(1, round(verge / px)), joint="curve")
+            verge = street.width_m + (3.0 if walks else 1.2)
+            draw.polygon(_pixels(band(street.points, verge), px), fill=1)
     codes = {"dirt": 2, "concrete": 3, "asphalt": 4, "path": 6}
-    for street, points in lines:
-        width = max(1, round(street.width_m / px))
-        draw.line(points, fill=codes[street.surface], width=width, joint="curve")
+    for street in order:
+        width = max(street.width_m, px)
+        draw.polygon(_pixels(band(street.points, width), px), fill=codes[street.surface])
     marked = walks or rng.random() < 0.5
-    for street, points in lines:
+    for street in order:
         if street.surface == "asphalt" and street.level < 2 and marked:
+            points = _pixels(street.points, px)
             for i in range(0, len(points) - 1, 2):
                 draw.line(points[i : i + 2], fill=5, width=max(1, round(MARKING_M / px)))
     label = np.asarray(picture)

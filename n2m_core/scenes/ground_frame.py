@@ -126,6 +126,14 @@ class Frame:
         )
 
 
+def band(points: Floats, width_m: float) -> Floats:
+    """The polygon [2 N, 2] of a strip along a line [N, 2], metres."""
+    along = np.gradient(points, axis=0)
+    along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
+    side = np.stack([-along[:, 1], along[:, 0]], axis=1) * (width_m / 2)
+    return np.concatenate([points + side, (points - side)[::-1]])
+
+
 class Occupancy:
     """What is taken on the ground, in cells of half a metre, so that buildings do not collide."""
 
@@ -136,12 +144,7 @@ class Occupancy:
 
     def add_line(self, points: Floats, width_m: float) -> None:
         """Take a band along a line [N, 2]."""
-        picture = Image.new("1", self.taken.shape[::-1])
-        flat = [(float(x) / CELL_M, float(y) / CELL_M) for x, y in points]
-        ImageDraw.Draw(picture).line(
-            flat, fill=1, width=max(1, round(width_m / CELL_M)), joint="curve"
-        )
-        self.taken |= np.asarray(picture)
+        self.add_polygon(band(points, width_m))
 
     def add_polygon(self, points: Floats) -> None:
         """Take the inside of a polygon [N, 2]."""

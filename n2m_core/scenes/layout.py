@@ -41,7 +41,7 @@ def make_plan(params: SceneParams) -> Plan:
         woods=woods,
         soil=_soil(rng, style),
         streets=tuple(draft.streets),
-        patches=tuple(draft.patches),
+        patches=(*draft.patches, *draft.shores),
         buildings=tuple(replace(b, number=n) for n, b in enumerate(draft.buildings, start=1)),
         trees=tuple(draft.trees),
         walls=tuple(draft.walls),

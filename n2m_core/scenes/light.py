@@ -122,17 +122,34 @@ def develop(radiance: Float, look: Appearance, size: int) -> Labels:
     value *= np.float32(1.35)
     table = (np.arange(4096, dtype=np.float32) / 4095.0) ** (1.0 / (2.2 * look.gamma))
     index = np.clip(value * np.float32(4095.0), 0, 4095).astype(np.uint16)
-    display = (table * 255.0 + 0.5).astype(np.uint8)[index]
-    out = display.astype(np.float32)
-    sigma = (look.blur_px, look.blur_px, 0.0)
+    out = _levelled((table * np.float32(255.0))[index], look)
     if any(look.shift_px):
         out = ndimage.shift(out, (*look.shift_px, 0.0), order=1, mode="nearest")
-    out = ndimage.gaussian_filter(out, sigma, mode="nearest", truncate=2.5)
+    if look.blur_px > 0.2:
+        sigma = (look.blur_px, look.blur_px, 0.0)
+        out = ndimage.gaussian_filter(out, sigma, mode="nearest", truncate=2.5)
+    if look.sharpening > 0:
+        soft = ndimage.gaussian_filter(out, (1.0, 1.0, 0.0), mode="nearest", truncate=2.0)
+        out += np.float32(look.sharpening) * (out - soft)
     speckle = grain(rng, (size, size))[..., None] * np.float32(0.75)
     colour = np.stack([grain(rng, (size, size)) for _ in range(3)], axis=2) * np.float32(0.5)
     out += (speckle + colour) * np.float32(look.noise)
     picture = np.clip(out + 0.5, 0, 255).astype(np.uint8)
     return picture if look.jpeg_quality >= 100 else _compressed(picture, look.jpeg_quality)
+
+
+def _levelled(display: Float, look: Appearance) -> Float:
+    """Stretch grey levels [H, W, 3] to a wanted median and deviation, as published mosaics are.
+
+    The stretch is bounded, so that a picture of nothing but water stays even.
+    """
+    grey = display.mean(axis=2, keepdims=True)
+    sample = grey[::4, ::4]
+    stretch = np.clip(look.contrast / max(float(sample.std()), 1.0), 0.8, 2.1)
+    centre = float(np.median(sample))
+    level = (grey - np.float32(centre)) * np.float32(stretch) + np.float32(look.brightness)
+    # Colour follows only partly, or a stretched picture would glow.
+    return np.asarray((display - grey) * np.float32(stretch**0.3) + level, dtype=np.float32)
 
 
 def _compressed(picture: Labels, quality: int) -> Labels:

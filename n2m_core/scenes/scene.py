@@ -200,7 +200,10 @@ class Appearance:
         gamma: of the tone curve on top of the display's.
         saturation: 1 leaves the colours.
         white_balance: gains of red, green, blue.
+        brightness: median grey level aimed at, of 255.
+        contrast: standard deviation of the grey levels aimed at, of 255.
         blur_px: standard deviation of the point spread function, pixels.
+        sharpening: amount of unsharp masking, 0 none.
         jpeg_quality: of a compression on the way, 100 for none.
         noise: standard deviation of the sensor noise, grey levels of 255.
         lean: metres that a roof is displaced per metre of height (x, y): off-nadir view.
@@ -220,7 +223,10 @@ class Appearance:
     gamma: float
     saturation: float
     white_balance: tuple[float, float, float]
+    brightness: float
+    contrast: float
     blur_px: float
+    sharpening: float
     jpeg_quality: int
     noise: float
     lean: tuple[float, float]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from n2m_core.scenes.desert import desert_grid, fill_desert
 from n2m_core.scenes.draft import Draft, Grid
 from n2m_core.scenes.ground_frame import Rect
-from n2m_core.scenes.planting import draw_kind, draw_tree
+from n2m_core.scenes.lots import cut_lots, garden, rows_of
 from n2m_core.scenes.scene import Building, Street, Style, Surface, Use
 
 OPEN_USES: tuple[Use, ...] = ("park", "field", "soil", "paved", "field")
@@ -45,50 +46,6 @@ def _village_grid(rng: np.random.Generator) -> Grid:
         (main, "dirt", "dirt"),
         float(rng.uniform(0.3, 0.8)),
     )
-
-
-def _desert_grid(rng: np.random.Generator) -> Grid:
-    return Grid(
-        (float(rng.uniform(100.0, 220.0)), float(rng.uniform(48.0, 80.0))),
-        (float(rng.uniform(14.0, 26.0)), float(rng.uniform(8.0, 12.0)), 7.0),
-        ("asphalt", "asphalt", "asphalt"),
-        float(rng.uniform(0.0, 0.6)),
-    )
-
-
-def _rows(block: Rect) -> list[tuple[Rect, float]]:
-    """Cut a block lengthwise into rows with the side of their street: +1 is larger b."""
-    if block.depth < 36.0:
-        return [(block, 1.0)]
-    middle = (block.b0 + block.b1) / 2
-    return [
-        (Rect(block.a0, block.a1, block.b0, middle), -1.0),
-        (Rect(block.a0, block.a1, middle, block.b1), 1.0),
-    ]
-
-
-def _lots(rng: np.random.Generator, row: Rect, width: tuple[float, float]) -> list[Rect]:
-    """Cut a row across into lots."""
-    lots, at = [], row.a0
-    while row.a1 - at > 0.75 * width[0]:
-        end = min(row.a1, at + float(rng.uniform(*width)))
-        if row.a1 - end < 0.6 * width[0]:
-            end = row.a1
-        lots.append(Rect(at, end, row.b0, row.b1))
-        at = end
-    return lots
-
-
-def _garden(draft: Draft, lot: Rect, trees: float) -> None:
-    """Scatter trees and bushes over a lot."""
-    rng = draft.rng
-    for _ in range(int(rng.poisson(trees))):
-        a = float(rng.uniform(lot.a0 + 1, lot.a1 - 1))
-        b = float(rng.uniform(lot.b0 + 1, lot.b1 - 1))
-        x, y, _ = draft.frame.place(a, b)
-        if draft.occupancy.is_free(x, y):
-            kind = draw_kind(rng, draft.style, 0.06)
-            draft.trees.append(draw_tree(rng, x, y, kind, float(rng.uniform(0.6, 1.1))))
 
 
 def _suburb_house(draft: Draft, lot: Rect, side: float) -> None:
@@ -162,14 +119,14 @@ def fill_suburb(draft: Draft, blocks: list[Rect]) -> None:
             continue
         if draw < 0.14:
             draft.lay(block, "park")
-            _garden(draft, block, 0.004 * block.width * block.depth)
+            garden(draft, block, 0.004 * block.width * block.depth)
             continue
-        for row, side in _rows(block):
-            for lot in _lots(rng, row, (lot_width, lot_width * 1.45)):
+        for row, side in rows_of(block):
+            for lot in cut_lots(rng, row, (lot_width, lot_width * 1.45)):
                 draft.lay(lot, "lawn")
                 if rng.random() > empty:
                     _suburb_house(draft, lot, side)
-                _garden(draft, lot, trees)
+                garden(draft, lot, trees)
                 if rng.random() < fenced:
                     draft.wall(
                         lot.inset(0.3), 0.35, 1.5, "hedge" if rng.random() < 0.35 else "wall"
@@ -230,7 +187,7 @@ def fill_town(draft: Draft, blocks: list[Rect]) -> None:
         draw = rng.random()
         if draw < open_blocks:
             draft.lay(block, OPEN_USES[int(rng.integers(len(OPEN_USES)))])
-            _garden(draft, block, 0.003 * block.width * block.depth * draft.greenness)
+            garden(draft, block, 0.003 * block.width * block.depth * draft.greenness)
             continue
         draft.lay(block, ground if rng.random() < 0.8 else "lawn")
         if draw < open_blocks + 0.05 and min(block.width, block.depth) > 18.0:
@@ -242,9 +199,9 @@ def fill_town(draft: Draft, blocks: list[Rect]) -> None:
             if rng.random() < vacant or _town_house(draft, lot, density) is None:
                 if rng.random() < draft.greenness:
                     draft.lay(lot, "lawn")
-                    _garden(draft, lot, 2.5)
+                    garden(draft, lot, 2.5)
             elif rng.random() < 0.2:
-                _garden(draft, lot, 1.5 * draft.greenness)
+                garden(draft, lot, 1.5 * draft.greenness)
 
 
 def fill_village(draft: Draft, blocks: list[Rect]) -> None:
@@ -261,82 +218,32 @@ def fill_village(draft: Draft, blocks: list[Rect]) -> None:
                     draft.lay(lot.inset(0.4), "field")
         if rng.random() < 0.04:
             draft.lay(block.inset(block.depth * 0.25), "water", keep=True)
-        area = block.width * block.depth / 10_000.0
-        for _ in range(int(rng.poisson(houses * area))):
-            near = rng.random() < 0.6
-            b = block.b0 + 7.0 if near else float(rng.uniform(block.b0 + 5, block.b1 - 5))
-            centre = (float(rng.uniform(block.a0 + 5, block.a1 - 5)), b)
-            size = (float(rng.uniform(5.0, 15.0)), float(rng.uniform(4.0, 9.5)))
-            turn = float(rng.normal(0.0, 0.12)) + float(rng.integers(2)) * np.pi / 2
-            house = draft.build(centre, size, gap_m=1.5, complexity=0.3, turn=turn)
-            if house is None:
-                continue
-            reach = float(rng.uniform(1.5, 5.0)) + max(size) / 2
-            yard = Rect(centre[0] - reach, centre[0] + reach, b - reach, b + reach)
-            if rng.random() < 0.75:
-                draft.lay(yard, "soil")
-            _garden(draft, yard.inset(-2.0), 1.5 * draft.greenness)
-            for _ in range(int(rng.poisson(0.7))):
-                spot = (
-                    centre[0] + float(rng.uniform(-1.3, 1.3)) * reach,
-                    b + float(rng.uniform(-1.3, 1.3)) * reach,
-                )
-                hut = (float(rng.uniform(1.8, 5.0)), float(rng.uniform(1.8, 4.0)))
-                draft.build(spot, hut, gap_m=0.3, complexity=0.0, turn=turn)
+        for _ in range(int(rng.poisson(houses * block.width * block.depth / 10_000.0))):
+            _homestead(draft, block)
 
 
-def fill_desert(draft: Draft, blocks: list[Rect]) -> None:
-    """Walled villas, towers, bare sand and dark lawns."""
+def _homestead(draft: Draft, block: Rect) -> None:
+    """A house somewhere in a block, its swept yard, a few huts and trees."""
     rng = draft.rng
-    towers = float(rng.choice([0.0, 0.12, 0.35]))
-    empty = float(rng.uniform(0.0, 0.4))
-    lot_width = float(rng.uniform(17.0, 28.0))
-    green = float(rng.uniform(0.05, 0.6))
-    for block in blocks:
-        if not draft.sees(block):
-            continue
-        draw = rng.random()
-        if draw < empty:
-            if rng.random() < 0.12:
-                draft.lay(block, "park")
-                _garden(draft, block, 0.003 * block.width * block.depth)
-            elif rng.random() < 0.12:
-                draft.lay(block, "water", keep=True)
-            continue
-        if draw < empty + towers:
-            _towers(draft, block)
-            continue
-        for row, side in _rows(block):
-            for lot in _lots(rng, row, (lot_width, lot_width * 1.3)):
-                if rng.random() < 0.08:
-                    continue
-                draft.lay(lot, "lawn" if rng.random() < green else "paved")
-                size = (lot.width * float(rng.uniform(0.55, 0.8)), lot.depth * 0.55)
-                centre = (lot.centre[0], lot.centre[1] + side * float(rng.uniform(-1.0, 3.0)))
-                draft.build(centre, (size[0], min(size[1], 20.0)), gap_m=0.5, complexity=0.7)
-                draft.wall(lot.inset(0.2), 0.4, 2.2, "wall")
-                _garden(draft, lot, 3.0 * green + 0.5)
-                if rng.random() < 0.2:
-                    a, b = lot.centre[0], lot.centre[1] - side * lot.depth * 0.36
-                    draft.lay(Rect(a - 3.4, a + 3.4, b - 1.8, b + 1.8), "pool")
-
-
-def _towers(draft: Draft, block: Rect) -> None:
-    """High blocks around a paved court with parking."""
-    rng = draft.rng
-    draft.lay(block, "paved")
-    draft.lay(block.inset(min(block.depth, block.width) * 0.3), "parking")
-    for _ in range(4):
-        side = float(rng.uniform(16.0, 30.0))
-        centre = (
-            float(rng.uniform(block.a0 + side / 2, max(block.a1 - side / 2, block.a0 + side))),
-            float(rng.uniform(block.b0 + side / 2, max(block.b1 - side / 2, block.b0 + side))),
+    near = rng.random() < 0.6
+    b = block.b0 + 7.0 if near else float(rng.uniform(block.b0 + 5, block.b1 - 5))
+    centre = (float(rng.uniform(block.a0 + 5, block.a1 - 5)), b)
+    size = (float(rng.uniform(5.0, 15.0)), float(rng.uniform(4.0, 9.5)))
+    turn = float(rng.normal(0.0, 0.12)) + float(rng.integers(2)) * np.pi / 2
+    if draft.build(centre, size, gap_m=1.5, complexity=0.3, turn=turn) is None:
+        return
+    reach = float(rng.uniform(1.5, 5.0)) + max(size) / 2
+    yard = Rect(centre[0] - reach, centre[0] + reach, b - reach, b + reach)
+    if rng.random() < 0.75:
+        draft.lay(yard, "soil")
+    garden(draft, yard.inset(-2.0), 1.5 * draft.greenness)
+    for _ in range(int(rng.poisson(0.7))):
+        spot = (
+            centre[0] + float(rng.uniform(-1.3, 1.3)) * reach,
+            b + float(rng.uniform(-1.3, 1.3)) * reach,
         )
-        size = (side, side * float(rng.uniform(0.6, 1.0)))
-        built = draft.build(centre, size, gap_m=4.0, complexity=0.5)
-        if built is not None:
-            height = float(rng.uniform(18.0, 70.0))
-            draft.buildings[-1] = Building(**{**built.__dict__, "height_m": height})
+        hut = (float(rng.uniform(1.8, 5.0)), float(rng.uniform(1.8, 4.0)))
+        draft.build(spot, hut, gap_m=0.3, complexity=0.0, turn=turn)
 
 
 def add_paths(draft: Draft, blocks: list[Rect]) -> None:
@@ -362,7 +269,7 @@ GRIDS: Mapping[Style, Callable[[np.random.Generator], Grid]] = {
     "suburb": _suburb_grid,
     "town": _town_grid,
     "village": _village_grid,
-    "desert_city": _desert_grid,
+    "desert_city": desert_grid,
 }
 RECIPES: Mapping[Style, Callable[[Draft, list[Rect]], None]] = {
     "suburb": fill_suburb,

@@ -26,7 +26,7 @@ def lay_water(draft: Draft) -> None:
     for low, high, use in sides:
         polygon = _band(near, low, high, heading, extent)
         seed = int(rng.integers(2**31))
-        draft.patches.append(Patch(polygon, "sea" if use == "sea" else "soil", heading, seed))
+        draft.shores.append(Patch(polygon, "sea" if use == "sea" else "soil", heading, seed))
         if use == "sea":
             draft.occupancy.add_polygon(polygon)
 
@@ -43,7 +43,7 @@ def _shore(rng: np.random.Generator, extent: float) -> Floats:
 
 def _band(shore: Floats, low: float, high: float, heading: float, extent: float) -> Floats:
     """The strip between two displaced copies of a line, turned by a heading: [M, 2] metres."""
-    strip = np.concatenate([shore + [0.0, low], (shore + [0.0, high])[::-1]])
+    strip = np.concatenate([shore + np.array([0.0, low]), (shore + np.array([0.0, high]))[::-1]])
     c, s = np.cos(heading), np.sin(heading)
     x = extent / 2 + strip[:, 0] * c - strip[:, 1] * s
     y = extent / 2 + strip[:, 0] * s + strip[:, 1] * c
