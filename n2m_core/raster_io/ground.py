@@ -22,6 +22,8 @@ from n2m_core.raster_io.opening import RASTER_ERRORS
 
 LONLAT = "EPSG:4326"
 _EPSG_CONFIDENCE = 100
+OUTLINE_POINTS = 20
+"""Points on a side: its curve in another CRS is followed to well below a pixel."""
 
 
 def crs_text(crs: CRS | None) -> str | None:
@@ -156,8 +158,19 @@ def lonlat_bounds(image: GeoImage) -> tuple[float, float, float, float]:
     """
     if image.crs is None:
         raise GridError("The image has no georeference, so it has no bounds in degrees.")
-    steps = np.linspace(0, 1, 21)
-    rows = np.concatenate([steps * 0, steps * 0 + 1, steps, steps]) * image.height
-    columns = np.concatenate([steps, steps, steps * 0, steps * 0 + 1]) * image.width
-    x, y = project(image.crs, LONLAT, *pixel_corners(image.transform, rows, columns))
+    x, y = project_outline(image, LONLAT)
     return float(y.min()), float(x.min()), float(y.max()), float(x.max())
+
+
+def project_outline(image: GeoImage, crs: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Move the outline of an image, 20 points a side in one direction, to another CRS.
+
+    Raises:
+        GridError: outside the range of the CRS.
+    """
+    assert image.crs is not None
+    rise = np.arange(OUTLINE_POINTS) / OUTLINE_POINTS
+    none, full = np.zeros(OUTLINE_POINTS), np.ones(OUTLINE_POINTS)
+    rows = np.concatenate([none, rise, full, 1 - rise]) * image.height
+    columns = np.concatenate([rise, full, 1 - rise, none]) * image.width
+    return project(image.crs, crs, *pixel_corners(image.transform, rows, columns))

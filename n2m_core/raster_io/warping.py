@@ -14,7 +14,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling as Method
-from rasterio.warp import calculate_default_transform, reproject
+from rasterio.warp import reproject
 
 from n2m_core.errors import GridError, NoOverlapError, ParameterError
 from n2m_core.geo_image import GeoImage, Mask, Pixels
@@ -22,6 +22,7 @@ from n2m_core.raster_io.ground import (
     centre_resolution_m,
     lonlat_bounds,
     parse_crs,
+    project_outline,
 )
 from n2m_core.raster_io.opening import RASTER_ERRORS
 
@@ -33,17 +34,15 @@ SAME_GRID_PX = 1e-3
 """Grids whose corners differ by less than this share of a pixel are one grid."""
 HALF_COVERED = 0.5
 """A mixed pixel is valid when valid ground makes at least this share of it."""
-TOLERANCE_PX = 0.02
-"""Error allowed to GDAL's approximation of a projection; its own default is 0.125."""
 
 
 def same_grid(first: GeoImage, second: GeoImage) -> bool:
     """Tell whether two images have the same CRS, size and, to 0.001 px, the same transform."""
     if first.valid.shape != second.valid.shape or first.crs != second.crs:
         return False
-    shift = ~first.transform * second.transform
+    shift = ~first.transform @ second.transform
     corners = [(0, 0), (first.width, 0), (0, first.height), (first.width, first.height)]
-    return all(math.dist(shift * corner, corner) < SAME_GRID_PX for corner in corners)
+    return all(math.dist(shift @ corner, corner) < SAME_GRID_PX for corner in corners)
 
 
 def align_to(image: GeoImage, grid: GeoImage, *, resampling: Resampling = "bilinear") -> GeoImage:
@@ -130,7 +129,7 @@ def resample(
     # Sizes alone matter here, so the warp runs in pixel space and any CRS will do.
     flat = replace(image, crs=WEB_MERCATOR, transform=Affine.identity())
     pixels, valid = _warp(flat, WEB_MERCATOR, scale, (height, width), resampling)
-    resized = replace(image, pixels=pixels, valid=valid, transform=image.transform * scale)
+    resized = replace(image, pixels=pixels, valid=valid, transform=image.transform @ scale)
     if image.resolution_m is None:
         return resized
     stretch = math.sqrt(image.height / height * image.width / width)
@@ -165,7 +164,7 @@ def to_web_mercator(
         size = [max(1, round(n * max_px / longest)) for n in image.valid.shape]
         method: Resampling = "nearest" if resampling == "nearest" else "average"
         image = resample(image, *size, resampling=method)
-    transform, width, height = _mercator_grid(image, max_px)
+    transform, height, width = _mercator_grid(image, max_px)
     pixels, valid = _warp(image, WEB_MERCATOR, transform, (height, width), resampling)
     moved = replace(image, pixels=pixels, valid=valid, crs=WEB_MERCATOR, transform=transform)
     moved = replace(moved, resolution_m=centre_resolution_m(moved))
@@ -173,27 +172,16 @@ def to_web_mercator(
 
 
 def _mercator_grid(image: GeoImage, max_px: int) -> tuple[Affine, int, int]:
-    assert image.crs is not None
-    edges = image.transform * (0, 0), image.transform * (image.width, image.height)
-    others = image.transform * (image.width, 0), image.transform * (0, image.height)
-    xs, ys = zip(*edges, *others, strict=True)
-    transform, width, height = calculate_default_transform(
-        parse_crs(image.crs),
-        parse_crs(WEB_MERCATOR),
-        image.width,
-        image.height,
-        min(xs),
-        min(ys),
-        max(xs),
-        max(ys),
-    )
-    shrink = min(1.0, max_px / max(width, height))
-    new_width, new_height = max(1, round(width * shrink)), max(1, round(height * shrink))
-    return (
-        transform * Affine.scale(width / new_width, height / new_height),
-        new_width,
-        new_height,
-    )
+    """Give transform, rows, columns of the box around the image, with about as many pixels."""
+    x, y = project_outline(image, WEB_MERCATOR)
+    # Shoelace formula: a turned image fills its box in part only.
+    area = abs(float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))) / 2
+    pixel = math.sqrt(area / (image.height * image.width))
+    sides = float(np.ptp(y)), float(np.ptp(x))
+    pixel = max(pixel, max(sides) / max_px)
+    height, width = (max(1, round(side / pixel)) for side in sides)
+    scale = Affine.scale(sides[1] / width, -sides[0] / height)
+    return Affine.translation(float(x.min()), float(y.max())) @ scale, height, width
 
 
 def _warp(
@@ -257,7 +245,6 @@ def _warp_band(
             dst_transform=transform,
             dst_crs=parse_crs(crs),
             resampling=Method[resampling],
-            tolerance=TOLERANCE_PX,
         )
     except RASTER_ERRORS as error:
         raise GridError(

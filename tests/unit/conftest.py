@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,9 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
+from rasters import UTM, ImageFactory, RasterFactory, scene
 
 from n2m_core.geo_image import GeoImage
-
-UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_000_000.0)
-ImageFactory = Callable[..., GeoImage]
-RasterFactory = Callable[..., Path]
-
-
-def scene(bands: int = 3, height: int = 40, width: int = 50, dtype: str = "uint8") -> NDArray[Any]:
-    """Smooth, non-constant pixels [C, H, W] that differ in every band and direction."""
-    band, row, column = np.ogrid[:bands, :height, :width]
-    return (60 + 40 * band / max(bands, 1) + row * 1.5 + column).astype(dtype)
 
 
 @pytest.fixture
@@ -87,3 +78,12 @@ def write_raster(tmp_path: Path) -> RasterFactory:
         return path
 
     return _write
+
+
+@pytest.fixture
+def data_root() -> Path:
+    """The folder of real imagery."""
+    root = os.environ.get("N2M_DATA")
+    if not root:
+        pytest.skip("N2M_DATA is not set: tests on real imagery are left out")
+    return Path(root)
