@@ -9,7 +9,12 @@ from n2m_core.checkpoints import CheckpointCard, LoadedModel, Task
 from n2m_core.errors import CheckpointError
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.tasks.inference import NoiseField, predict, prepare, process_for, step_for
-from n2m_core.tasks.labelling import check_params, drop_small, make_labels
+from n2m_core.tasks.labelling import (
+    check_params,
+    drop_small,
+    make_labels,
+    with_stated_resolution,
+)
 from n2m_core.tasks.params import MapParams
 from n2m_core.tasks.result import MapResult
 
@@ -44,15 +49,14 @@ def make_map(
     """
     started = time.perf_counter()
     card = model.card
+    images = [with_stated_resolution(image, params.resolution_m) for image in images]
     check_params(card, params, images[0])
     step, process = step_for(card, params.timestep), process_for(card, params)
     prepared = prepare(images, card, resolution_m=params.resolution_m)
     noise = NoiseField(params.seed, len(prepared.x0))
     probabilities = predict(prepared, model, step, process, noise, progress)
     labels = make_labels(probabilities, prepared.valid, card, params.threshold)
-    labels = drop_small(
-        labels, images[0], min_area_m2=params.min_area_m2, resolution_m=params.resolution_m
-    )
+    labels = drop_small(labels, images[0], min_area_m2=params.min_area_m2, card=card)
     return MapResult(
         image=images[-1],
         before=images[0] if len(images) == 2 else None,

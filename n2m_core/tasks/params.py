@@ -22,7 +22,8 @@ class MapParams:
             in (0, 1); None for the likeliest class. Only for checkpoints with a background class.
         resolution_m: ground size of a pixel, metres, in place of the image's own; None to trust the
             image, or the card where the image doesn't say.
-        min_area_m2: target areas smaller than this become background, m2.
+        min_area_m2: target areas smaller than this become background; without a background, areas
+            of any class take the class beside them, m2.
         process: noise process in place of the card's, for comparisons; needs a timestep.
         schedule: noise schedule in place of the card's, for comparisons; needs a timestep.
     """

@@ -1,0 +1,65 @@
+"""`n2m samples` and `n2m checkpoints`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from n2m_core.cli import options
+from n2m_core.cli.output import Output, score, table
+
+if TYPE_CHECKING:
+    from n2m_core.checkpoints import CheckpointCard
+
+SAMPLES_EXAMPLE = "Example: n2m samples --out sample_data"
+CHECKPOINTS_EXAMPLE = "Example: n2m checkpoints --json"
+
+
+def samples(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder that receives the scenes.")
+    ] = Path("sample_data"),
+    is_json: options.Json = False,
+) -> None:
+    """Write the procedural sample scenes, GeoTIFFs with exact truth, the same every time."""
+    output = Output(is_json=is_json)
+
+    from n2m_core.tasks.samples import write_samples
+
+    written = [str(path) for path in write_samples(out, output.progress)]
+    output.finish({"out": str(out), "files": written}, [f"Wrote {len(written)} files to {out}"], ())
+
+
+def checkpoints(is_json: options.Json = False) -> None:
+    """List the trained weights: task, ground resolution, licence and measured score."""
+    output = Output(is_json=is_json)
+
+    from n2m_core.checkpoints import list_cards
+
+    cards = list_cards()
+    rows = [
+        (
+            card.id,
+            card.task,
+            f"{card.resolution_m:g} m",
+            f"{card.parameters / 1e6:.1f} M",
+            _measured(card),
+            card.license,
+        )
+        for card in cards
+    ]
+    header = ("checkpoint", "task", "trained for", "parameters", "measured F1", "licence")
+    lines = table(header, rows) if rows else ["No checkpoint is installed."]
+    output.finish({"checkpoints": [asdict(card) for card in cards]}, lines, ())
+
+
+def _measured(card: CheckpointCard) -> str:
+    """The first measured score of a card: the target's F1, or the class mean."""
+    if not card.metrics:
+        return "-"
+    report: dict[str, Any] = card.metrics[0].get("report", {})
+    target = (report.get("target") or {}).get("f1")
+    return score(target if target is not None else (report.get("mean") or {}).get("f1"))

@@ -1,0 +1,59 @@
+"""`n2m train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from n2m_core.cli import options
+from n2m_core.cli.log import show_information
+from n2m_core.cli.output import Output
+
+TRAIN_EXAMPLE = "Example: n2m train configs/n2m-buildings.yaml --max-minutes 60"
+RUNS = Path("runs")
+"""Folder below the working folder that keeps the state of runs, one folder a checkpoint."""
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="A YAML file; see configs/.")],
+    is_resumed: Annotated[
+        bool, typer.Option("--resume", help="Go on from the state that an earlier run saved.")
+    ] = False,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option("--max-minutes", metavar="M", min=0.0, help="Stop after so long, and export."),
+    ] = None,
+    device: options.Device = "auto",
+    is_json: options.Json = False,
+) -> None:
+    """Train weights from a configuration, and write the checkpoint with its card and curves."""
+    output = Output(is_json=is_json)
+    show_information()
+
+    from n2m_core import checkpoints
+    from n2m_core.training.config import load_config
+    from n2m_core.training.runner import train as run_training
+    from n2m_core.training.supervised import RunParams
+
+    wanted = load_config(config)
+    run = RunParams(
+        folder=RUNS / wanted.id,
+        resume=is_resumed,
+        max_minutes=max_minutes,
+        device=str(checkpoints.choose_device(device)),
+    )
+    summary = run_training(
+        config, run, checkpoints=checkpoints.checkpoints_root(), progress=output.progress
+    )
+    payload = {
+        "checkpoint": wanted.id,
+        "folder": str(summary.checkpoint),
+        "steps": summary.steps,
+        "minutes": round(summary.minutes, 2),
+        "finished": summary.finished,
+    }
+    state = "finished" if summary.finished else "stopped by time; --resume goes on"
+    line = f"{wanted.id}: {summary.steps} steps in {summary.minutes:.1f} minutes, {state}"
+    output.finish(payload, [line, f"Wrote {summary.checkpoint}"], ())

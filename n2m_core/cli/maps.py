@@ -1,0 +1,176 @@
+"""`n2m segment` and `n2m change`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from n2m_core.cli import options
+from n2m_core.cli.files import RASTER_SUFFIXES, VECTOR_SUFFIXES, check_outputs
+from n2m_core.cli.output import Output, table
+
+if TYPE_CHECKING:
+    from n2m_core.tasks.result import MapResult
+
+SEGMENT_EXAMPLE = (
+    "Example: n2m segment tile.tif --checkpoint n2m-buildings --out map.tif "
+    "--vector buildings.geojson --min-area 10"
+)
+CHANGE_EXAMPLE = (
+    "Example: n2m change 2016.tif 2019.tif --checkpoint n2m-change --out change.tif --threshold 0.6"
+)
+
+
+@dataclass(frozen=True)
+class MapFiles:
+    """Where the results of a map go."""
+
+    out: Path
+    probabilities: Path | None
+    vector: Path | None
+
+    def check(self, *inputs: Path) -> None:
+        """Refuse, before any work, what could not be written or would destroy an input."""
+        outputs = {
+            "--out": (self.out, RASTER_SUFFIXES),
+            "--probabilities": (self.probabilities, RASTER_SUFFIXES),
+            "--vector": (self.vector, VECTOR_SUFFIXES),
+        }
+        check_outputs(outputs, inputs)
+
+
+def segment(
+    image: Annotated[Path, typer.Argument(help="The image, of any size.")],
+    checkpoint: options.Checkpoint,
+    out: options.MapFile,
+    probabilities: options.ProbabilityFile = None,
+    vector: options.VectorFile = None,
+    timestep: options.Timestep = None,
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    resolution: options.Resolution = None,
+    bands: options.Bands = None,
+    nodata: options.Nodata = None,
+    threshold: options.Threshold = None,
+    min_area: options.MinArea = 0.0,
+    is_json: options.Json = False,
+) -> None:
+    """Map the classes of one image; the map lies exactly on the image's grid."""
+    chosen = options.whole_numbers(bands, "--bands")
+    files, output = MapFiles(out, probabilities, vector), Output(is_json=is_json)
+    files.check(image)
+
+    from n2m_core import checkpoints
+    from n2m_core.raster_io import read_image
+    from n2m_core.tasks import mapping
+    from n2m_core.tasks.params import MapParams
+    from n2m_core.tasks.segment import run
+
+    params = MapParams(timestep, seed, threshold, resolution, min_area)
+    mapping.check_task(checkpoints.read_card(checkpoint), "segment")
+    picture = read_image(image, bands=chosen, nodata=nodata)
+    model = checkpoints.load(checkpoint, device=device)
+    result = run(picture, model, params, output.progress)
+    _finish(result, files, {"image": str(image)}, output)
+
+
+def change(
+    before: Annotated[Path, typer.Argument(help="The earlier image; the map is on its grid.")],
+    after: Annotated[Path, typer.Argument(help="The later image, aligned to the earlier one.")],
+    checkpoint: options.Checkpoint,
+    out: options.MapFile,
+    probabilities: options.ProbabilityFile = None,
+    vector: options.VectorFile = None,
+    timestep: options.Timestep = None,
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    resolution: options.Resolution = None,
+    bands: options.Bands = None,
+    nodata: options.Nodata = None,
+    threshold: options.Threshold = None,
+    min_area: options.MinArea = 0.0,
+    is_json: options.Json = False,
+) -> None:
+    """Map what changed between two images of a place; the map lies on the grid of BEFORE."""
+    chosen = options.whole_numbers(bands, "--bands")
+    files, output = MapFiles(out, probabilities, vector), Output(is_json=is_json)
+    files.check(before, after)
+
+    from n2m_core import checkpoints
+    from n2m_core.raster_io import read_image
+    from n2m_core.tasks import mapping
+    from n2m_core.tasks.change import run
+    from n2m_core.tasks.params import MapParams
+
+    params = MapParams(timestep, seed, threshold, resolution, min_area)
+    mapping.check_task(checkpoints.read_card(checkpoint), "change")
+    earlier, later = (read_image(path, bands=chosen, nodata=nodata) for path in (before, after))
+    model = checkpoints.load(checkpoint, device=device)
+    result = run(earlier, later, model, params, output.progress)
+    _finish(result, files, {"before": str(before), "after": str(after)}, output)
+
+
+def _finish(result: MapResult, files: MapFiles, inputs: dict[str, str], output: Output) -> None:
+    """Write the files and say what the map holds."""
+    from n2m_core.raster_io import write_geotiff
+    from n2m_core.tasks.export import class_figures, polygons_of
+    from n2m_core.tasks.result import INVALID
+    from n2m_core.vectorize import write_vector
+
+    polygons = None if files.vector is None else polygons_of(result)
+    write_geotiff(
+        files.out, result.map_image, nodata=INVALID, colormap=result.colors, tags=result.tags
+    )
+    if files.probabilities is not None:
+        image = result.probability_image
+        write_geotiff(files.probabilities, image, nodata=float("nan"), tags=result.tags)
+    if files.vector is not None and polygons is not None:
+        write_vector(files.vector, polygons)
+    classes = class_figures(result)
+    payload: dict[str, Any] = {
+        "task": result.card.task,
+        "checkpoint": result.card.id,
+        "license": result.card.license,
+        "timestep": result.timestep,
+        "mixed": result.is_mixed,
+        **inputs,
+        "out": str(files.out),
+        "probabilities": _text(files.probabilities),
+        "vector": _text(files.vector),
+        "polygons": None if polygons is None else len(polygons),
+        "height": result.image.height,
+        "width": result.image.width,
+        "crs": result.map_image.crs,
+        "classes": classes,
+        "notes": list(result.notes),
+        "seconds": round(result.seconds, 3),
+    }
+    output.finish(payload, _lines(payload), result.notes)
+
+
+def _text(path: Path | None) -> str | None:
+    """A path for JSON."""
+    return None if path is None else str(path)
+
+
+def _lines(payload: dict[str, Any]) -> list[str]:
+    """The result for a person."""
+    rows = [
+        (
+            str(entry["name"]),
+            f"{entry['share']:.1%}",
+            f"{entry['pixels']} px",
+            "" if entry["area_m2"] is None else f"{entry['area_m2']:.0f} m2",
+        )
+        for entry in payload["classes"]
+    ]
+    written = [payload[key] for key in ("out", "probabilities", "vector") if payload[key]]
+    step = f"timestep {payload['timestep']}" + (", x_t mixed" if payload["mixed"] else "")
+    head = (
+        f"{payload['width']} x {payload['height']} px by {payload['checkpoint']} ({step}, "
+        f"{payload['license']}) in {payload['seconds']:.1f} s"
+    )
+    return [head, *table(("class", "share", "pixels", "area"), rows), f"Wrote {', '.join(written)}"]
