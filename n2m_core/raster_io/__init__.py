@@ -12,7 +12,6 @@
 """
 
 from n2m_core.raster_io.ground import (
-    grid_origin,
     ground_areas_m2,
     ground_size_m,
     lonlat_bounds,
@@ -36,7 +35,6 @@ __all__ = [
     "Resampling",
     "align_to",
     "geotiff_bytes",
-    "grid_origin",
     "ground_areas_m2",
     "ground_size_m",
     "lonlat_bounds",

@@ -135,21 +135,6 @@ def centre_resolution_m(image: GeoImage) -> float | None:
     return None if size is None else float(np.sqrt(size[0] * size[1]))
 
 
-def grid_origin(image: GeoImage) -> tuple[int, int]:
-    """Number the image's first pixel on the endless grid that shares its CRS and pixel size.
-
-    Two crops of one scene get origins that differ by exactly their offset in pixels, so noise and
-    windows can be anchored to the ground.
-
-    Returns:
-        (row, column); (0, 0) without a CRS or on a rotated grid.
-    """
-    grid = image.transform
-    if image.crs is None or abs(grid.b) > 1e-9 * abs(grid.a) or abs(grid.d) > 1e-9 * abs(grid.e):
-        return 0, 0
-    return round(grid.f / grid.e), round(grid.c / grid.a)
-
-
 def lonlat_bounds(image: GeoImage) -> tuple[float, float, float, float]:
     """Give south, west, north, east of the image's outline in degrees.
 
