@@ -12,15 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
-
-from numpy.typing import NDArray
+from typing import overload
 
 from n2m_core.datasets.base import LabelClass, LabelKind, Sample, Task, class_count
-from n2m_core.datasets.mask_reading import label_values, on_image_grid, read_mask
-from n2m_core.errors import DatasetError, LabelError
+from n2m_core.datasets.truth import label_kind, read_truth
+from n2m_core.errors import DatasetError
 from n2m_core.geo_image import GeoImage
-from n2m_core.metrics.confusion import IGNORE
 from n2m_core.raster_io import read_image
 
 IMAGE_FOLDERS = ("images",)
@@ -106,42 +103,8 @@ class LabelledFiles(Sequence[Sample]):
 
     @cached_property
     def label_kind(self) -> LabelKind:
-        """Whether the labels tell the classes apart, from the values of the whole split.
-
-        Two classes are always binary. A split of more than two classes is by class, but in change a
-        split without any class index above 1 is binary: its 1 or 255 means "changed somehow".
-
-        Raises:
-            LabelError: a segmentation of three or more classes is given masks of 0 and 255 only.
-        """
-        if len(self._classes) == 2:
-            return "binary"
-        if any(isinstance(item.mask_colour, int) for item in self._classes):
-            return "classes"
-        return self._kind_from_values()
-
-    def _kind_from_values(self) -> LabelKind:
-        """Read masks until one settles the kind."""
-        lowest = 1 if self._task == "segment" else 2
-        has_high = False
-        for item in self._files:
-            values = label_values(item.label)
-            if values is None:
-                return "classes"
-            if _within(values, lowest, len(self._classes) - 1):
-                return "classes"
-            has_one, has_high = 1 in values, has_high or IGNORE in values
-            if self._task == "change" and IGNORE in values and not has_one:
-                return "binary"
-        if self._task == "change":
-            return "binary"
-        if has_high:
-            raise LabelError(
-                f"The masks hold 0 and 255 only, which is a binary label; the checkpoint has "
-                f"{len(self._classes)} classes. Give masks of class indices 0.."
-                f"{len(self._classes) - 1}, or a checkpoint of two classes."
-            )
-        return "classes"
+        """Whether the labels tell the classes apart, from the values of the whole split."""
+        return label_kind((item.label for item in self._files), self._classes, self._task)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -172,9 +135,16 @@ class LabelledFiles(Sequence[Sample]):
         kind = self.label_kind
         image = self._options.read(item.image)
         after = None if item.after is None else self._options.read(item.after)
-        mask = read_mask(item.label, self._classes, kind=kind, ignore=self._ignore)
-        label, notes = on_image_grid(mask, image, item.name)
-        return Sample(item.name, image, label, after, kind, notes)
+        truth = read_truth(
+            item.label,
+            image,
+            self._classes,
+            task=self._task,
+            kind=kind,
+            ignore=self._ignore,
+            name=item.name,
+        )
+        return Sample(item.name, image, truth.labels, after, kind, truth.notes)
 
 
 class FolderSegmentation(LabelledFiles):
@@ -281,8 +251,3 @@ def _layout(roles: Sequence[Sequence[str]]) -> str:
 def _some(names: Sequence[str]) -> str:
     """A few names for a message."""
     return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-
-
-def _within(values: NDArray[Any], low: int, high: int) -> bool:
-    """Whether any of the values lies in `low`..`high`."""
-    return bool(((values >= low) & (values <= high)).any())

@@ -42,6 +42,7 @@ def read_mask(
     *,
     kind: LabelKind,
     ignore: int | None = None,
+    has_background: bool = False,
 ) -> GeoImage:
     """Read one mask file as class indices.
 
@@ -50,6 +51,7 @@ def read_mask(
         classes: the checkpoint's classes, in the order of their indices.
         kind: `binary` gives 0 and 1, `classes` gives 0..K-1.
         ignore: a pixel value that counts nowhere.
+        has_background: class 0 means that nothing is there, as it always does in a binary mask.
 
     Returns:
         One uint8 band on the mask's own grid, 255 where a pixel counts nowhere.
@@ -67,7 +69,7 @@ def read_mask(
             raise LabelError(_no_colour_found(path, picture, classes))
         return _as_label_image(raw, _masked(labels, picture.valid))
     values = _values(path, raw, picture, kind)
-    valid = _data_mask(values, raw.valid)
+    valid = _data_mask(values, raw.valid) if kind == "binary" or has_background else raw.valid
     if kind == "binary":
         labels = _decode_binary(values, is_lossy=path.suffix.lower() in LOSSY_SUFFIXES)
     else:
@@ -228,7 +230,7 @@ def _is_grey(pixels: NDArray[Any]) -> bool:
 
 
 def _data_mask(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels that have a label.
+    """Pixels that have a label, where 0 is the background.
 
     A mask whose zeros, and nothing but its zeros, are without data was written with nodata = 0:
     there 0 still is the background, else no background would be left to score.

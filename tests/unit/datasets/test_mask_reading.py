@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_rasters import BINARY, COLOURED, INDEXED, only, painted, segmentation
+from drawn_rasters import BINARY, CHANGE, COLOURED, INDEXED, only, painted, segmentation, write
 
 from n2m_core.checkpoints import ClassInfo
+from n2m_core.datasets.truth import read_truth
 from n2m_core.errors import LabelError
 
 
@@ -60,6 +61,32 @@ def test_a_compressed_binary_mask_is_cut_at_half(tmp_path: Path) -> None:
 def test_nodata_zero_is_still_background(tmp_path: Path) -> None:
     sample = only(segmentation(tmp_path, [[0, 255, 0], [0, 0, 255]], suffix=".tif", nodata=0))
     assert sample.label.tolist() == [[0, 1, 0], [0, 0, 1]]
+
+
+def test_nodata_zero_is_unlabelled_where_no_class_is_the_background(tmp_path: Path) -> None:
+    sample = only(segmentation(tmp_path, [[0, 1], [0, 2]], INDEXED, suffix=".tif", nodata=0))
+    assert sample.label.tolist() == [[255, 1], [255, 2]]
+
+
+def test_nodata_zero_is_background_in_change(tmp_path: Path) -> None:
+    write(tmp_path / "label.tif", [[0, 1], [0, 2]], nodata=0)
+    before = segmentation(tmp_path, [[0, 1], [0, 1]])[0].image
+    truth = read_truth(tmp_path / "label.tif", before, CHANGE, task="change")
+    assert truth.labels.tolist() == [[0, 1], [0, 2]]
+    assert truth.kind == "classes"
+
+
+def test_one_label_file_is_read_by_its_own_values(tmp_path: Path) -> None:
+    write(tmp_path / "label.png", [[0, 255], [0, 0]])
+    before = segmentation(tmp_path, [[0, 1], [0, 1]])[0].image
+    truth = read_truth(tmp_path / "label.png", before, CHANGE, task="change")
+    assert truth.labels.tolist() == [[0, 1], [0, 0]]
+    assert truth.kind == "binary"
+    left_out = read_truth(tmp_path / "label.png", before, BINARY, task="segment", ignore=255)
+    assert left_out.labels.tolist() == [[0, 255], [0, 0]]
+    write(tmp_path / "small.png", [[0, 255]])
+    with pytest.raises(LabelError, match="small: the label is 2 x 1 px and the image 2 x 2 px"):
+        read_truth(tmp_path / "small.png", before, BINARY, task="segment")
 
 
 def test_other_nodata_is_left_out(tmp_path: Path) -> None:
