@@ -6,6 +6,7 @@ Training may use the seeds in `TRAIN_SEEDS` only; samples and evaluation use `HE
 from __future__ import annotations
 
 from n2m_core.scenes.compose import make_scene
+from n2m_core.scenes.dataset import write_dataset
 from n2m_core.scenes.held_out import HELD_OUT_SEEDS, TRAIN_SEEDS, held_out, held_out_pairs
 from n2m_core.scenes.pairs import STORIES, Story, make_pair
 from n2m_core.scenes.scene import (
@@ -46,4 +47,5 @@ __all__ = [
     "held_out_pairs",
     "make_pair",
     "make_scene",
+    "write_dataset",
 ]
