@@ -16,6 +16,7 @@ from n2m_core.checkpoints import ClassInfo, Task
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseKind, ScheduleName
 from n2m_core.errors import ConfigError
 from n2m_core.models.backbone import Variant
+from n2m_core.scenes.scene import Style
 
 SourceKind = Literal[
     "folder", "xyz", "scenes", "land_cover_scenes", "scene_pairs", "burnt_scenes", "label_pairs"
@@ -47,7 +48,7 @@ class SourceConfig:
     root: str = ""
     weight: float = 1.0
     resolution_m: float | None = None
-    style: str = "any"
+    style: Style = "any"
     count: int = 0
     only: tuple[str, ...] = ()
     zoom: int | None = None
@@ -130,13 +131,13 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """A labelled set that scores the run."""
+    """A labelled set that scores the run; `only` keeps the samples whose name starts so."""
 
     name: str
     dataset: str
     root: str
     every: int
-    tiles: int | None = None
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

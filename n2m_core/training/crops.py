@@ -65,7 +65,7 @@ class Cropper:
         height, width = tile.label.shape
         rows, top = _span(height, self.crop_px * scale * reach, rng)
         cols, left = _span(width, self.crop_px * scale * reach, rng)
-        size = (max(round(rows / scale), 1), max(round(cols / scale), 1))
+        size = (self._resized(rows / scale, angle), self._resized(cols / scale, angle))
         image = torch.from_numpy(tile.image[:, top : top + rows, left : left + cols]).float() / 255
         label = torch.from_numpy(tile.label[top : top + rows, left : left + cols]).float()
         image = functional.interpolate(image[None], size, mode="bilinear", antialias=True)
@@ -78,6 +78,12 @@ class Cropper:
             label, grid, mode="nearest", padding_mode="reflection", align_corners=False
         )
         return _mirrored(image[0], label[0, 0].round().to(torch.uint8), rng)
+
+    def _resized(self, pixels: float, angle: float) -> int:
+        """Round a size; within a pixel of the crop's, take the crop's, so that nothing shifts."""
+        if not angle and abs(pixels - self.crop_px) <= 1:
+            return self.crop_px
+        return max(round(pixels), 1)
 
     def _grid(self, size: tuple[int, int], angle: float) -> Tensor:
         """Sampling grid [1, crop, crop, 2] centred on a window of that size."""

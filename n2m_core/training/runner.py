@@ -85,7 +85,8 @@ def train(
         scores: dict[str, float] = {}
         for wanted, samples in sets:
             report = evaluate(samples, loaded, EvaluateParams())
-            target = report["target"] or report["mean"]
+            has_target = report["target"]["f1"] is not None
+            target = report["target" if has_target else "mean"]
             scores |= {f"{wanted.name}_f1": target["f1"], f"{wanted.name}_iou": target["iou"]}
             scores[f"{wanted.name}_mean_f1"] = report["mean"]["f1"]
         _log.info("step %d: %s", step, scores)
@@ -179,8 +180,10 @@ def _rounded(values: torch.Tensor) -> tuple[float, ...]:
 
 
 def _validation_set(wanted: ValidationConfig, config: TrainConfig) -> Sequence[Sample]:
-    """Open a validation set, perhaps its first tiles alone."""
+    """Open a validation set, perhaps some of its samples alone."""
     samples = open_dataset(
         wanted.dataset, data_root() / wanted.root, task=config.task, classes=config.classes
     )
-    return samples if wanted.tiles is None else [samples[i] for i in range(wanted.tiles)]
+    if not wanted.only:
+        return samples
+    return [sample for sample in samples if sample.name.startswith(wanted.only)]

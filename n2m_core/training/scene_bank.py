@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,20 @@ import numpy as np
 from n2m_core import scenes
 from n2m_core.atomic import write_bytes
 from n2m_core.errors import ConfigError
-from n2m_core.scenes.scene import BUILDING, LAND_COVER, SceneParams
-from n2m_core.training.config import SourceConfig
+from n2m_core.scenes.scene import BUILDING, DEMOLISHED, LAND_COVER, SceneParams
+from n2m_core.training.config import SourceConfig, SourceKind
 from n2m_core.training.crops import Tile
 
 SCENE_PX = 320
 FINEST_M, COARSEST_M = 0.3, 0.5
+BURNT = 3
+CLASSES: dict[str, int] = {
+    "scenes": 2,
+    "land_cover_scenes": len(LAND_COVER),
+    "scene_pairs": 3,
+    "burnt_scenes": 2,
+}
+PAIRS = ("scene_pairs", "burnt_scenes")
 GENERATION = 1  # raised when the scenes' appearance changes, so that old files are not read
 
 _log = logging.getLogger(__name__)
@@ -38,57 +46,55 @@ def scene_tiles(config: SourceConfig, classes: int, cache: Path) -> Sequence[Til
     Raises:
         ConfigError: the kind of scene does not give that many classes.
     """
-    makers: dict[str, tuple[Callable[[SceneParams], Tile], int]] = {
-        "scenes": (_building_tile, 2),
-        "land_cover_scenes": (_land_cover_tile, len(LAND_COVER)),
-        "scene_pairs": (_pair_tile, 3),
-        "burnt_scenes": (_burnt_tile, 2),
-    }
-    make, gives = makers[config.kind]
+    gives = CLASSES[config.kind]
     if gives != classes:
         raise ConfigError(
             f"Source '{config.name}' ({config.kind}) gives {gives} classes; "
             f"the checkpoint has {classes}."
         )
-    key = f"{config.kind}-{config.style}-{config.count}-{SCENE_PX}-{GENERATION}"
+    make = _draw_pair if config.kind in PAIRS else _draw_scene
+    key = f"{make.__name__}-{config.style}-{config.count}-{SCENE_PX}-{GENERATION}"
     path = cache / f"scenes-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
     if not path.exists():
+        _log.info("making %d scenes (%s)", config.count, config.name)
         _write(path, [make(params) for params in _params(config)])
-    return _read(path)
+    return [_relabelled(tile, config.kind) for tile in _read(path)]
 
 
 def _params(config: SourceConfig) -> list[SceneParams]:
     """Draw the scenes' seeds and resolutions; training seeds lie below the held-out ones."""
-    _log.info("making %d scenes (%s)", config.count, config.name)
     rng = np.random.default_rng(config.count)
     resolutions = rng.uniform(FINEST_M, COARSEST_M, config.count)
     return [
-        SceneParams(seed, SCENE_PX, round(float(resolution), 3), config.style)  # type: ignore[arg-type]
+        SceneParams(seed, SCENE_PX, round(float(resolution), 3), config.style)
         for seed, resolution in enumerate(resolutions)
     ]
 
 
-def _building_tile(params: SceneParams) -> Tile:
-    scene = scenes.make_scene(params)
-    label = (scene.land_cover == BUILDING).astype(np.uint8)
-    return Tile(scene.image.pixels, label, params.resolution_m)
-
-
-def _land_cover_tile(params: SceneParams) -> Tile:
+def _draw_scene(params: SceneParams) -> Tile:
+    """Draw one date, labelled with its land cover."""
     scene = scenes.make_scene(params)
     return Tile(scene.image.pixels, scene.land_cover, params.resolution_m)
 
 
-def _pair_tile(params: SceneParams) -> Tile:
+def _draw_pair(params: SceneParams) -> Tile:
+    """Draw two dates, labelled 0 unchanged, 1 built, 2 demolished, 3 burnt."""
     pair = scenes.make_pair(params)
     image = np.concatenate([pair.before.image.pixels, pair.after.image.pixels])
-    return Tile(image, pair.change, params.resolution_m)
+    label = np.where(pair.damage > 0, BURNT, pair.change).astype(np.uint8)
+    return Tile(image, label, params.resolution_m)
 
 
-def _burnt_tile(params: SceneParams) -> Tile:
-    pair = scenes.make_pair(params)
-    image = np.concatenate([pair.before.image.pixels, pair.after.image.pixels])
-    return Tile(image, (pair.damage > 0).astype(np.uint8), params.resolution_m)
+def _relabelled(tile: Tile, kind: SourceKind) -> Tile:
+    """Turn a stored label into the one that the checkpoint learns."""
+    label = tile.label
+    if kind == "scenes":
+        label = (label == BUILDING).astype(np.uint8)
+    elif kind == "burnt_scenes":
+        label = (label == BURNT).astype(np.uint8)
+    elif kind == "scene_pairs":
+        label = np.where(label == BURNT, DEMOLISHED, label)
+    return Tile(tile.image, label, tile.resolution_m)
 
 
 def _write(path: Path, tiles: Sequence[Tile]) -> None:

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from n2m_core.errors import CheckpointError, ParameterError
+from n2m_core.models.backbone import PAPER_PARAMETERS, build_backbone, load_backbone
+from n2m_core.models.noise2map import NetworkConfig, Noise2Map
+
+TINY = {
+    "in_channels": 8,
+    "out_channels": 8,
+    "block_out_channels": (8, 16),
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+    "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+    "attention_head_dim": 8,
+    "norm_num_groups": 4,
+}
+
+
+def tiny(*, classes: int = 3, channels: int = 3, time: bool = True) -> Noise2Map:
+    torch.manual_seed(0)
+    return Noise2Map(NetworkConfig("compact", channels, classes, time, TINY)).eval()
+
+
+def test_paper_backbone_has_the_published_number_of_parameters() -> None:
+    with torch.device("meta"):
+        backbone = build_backbone("paper")
+    assert sum(p.numel() for p in backbone.parameters()) == PAPER_PARAMETERS == 113_673_219
+
+
+def test_paper_network_is_the_backbone_between_two_convolutions() -> None:
+    with torch.device("meta"):
+        model = Noise2Map(NetworkConfig("paper", 6, 2))
+    ends = sum(p.numel() for p in (*model.stem.parameters(), *model.head.parameters()))
+    assert ends == (6 * 3 * 9 + 3) + (3 * 2 * 9 + 2)
+    assert model.multiple == 32
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (32, 48), (64, 8)])
+@pytest.mark.parametrize("channels", [1, 3, 6])
+def test_logits_have_the_size_of_the_input(height: int, width: int, channels: int) -> None:
+    model = tiny(channels=channels)
+    logits = model(torch.zeros(2, channels, height, width), torch.tensor([0, 999]))
+    assert logits.shape == (2, 3, height, width)
+    assert logits.dtype == torch.float32
+
+
+def test_sizes_that_do_not_fit_are_refused_with_the_remedy() -> None:
+    model = tiny()
+    assert model.multiple == 8
+    with pytest.raises(ParameterError, match="20x16; both sides must be multiples of 8"):
+        model(torch.zeros(1, 3, 20, 16), torch.tensor([0]))
+
+
+def test_the_timestep_matters_only_when_it_conditions() -> None:
+    x_t = torch.rand(1, 3, 16, 16)
+    conditioned, plain = tiny(time=True), tiny(time=False)
+    early, late = torch.tensor([0]), torch.tensor([900])
+    assert not torch.equal(conditioned(x_t, early), conditioned(x_t, late))
+    torch.testing.assert_close(plain(x_t, early), plain(x_t, late))
+
+
+def test_samples_of_a_batch_do_not_see_each_other() -> None:
+    model = tiny()
+    x_t = torch.rand(2, 3, 16, 16)
+    t = torch.tensor([5, 700])
+    alone = torch.cat([model(x_t[i : i + 1], t[i : i + 1]) for i in range(2)])
+    torch.testing.assert_close(model(x_t, t), alone, atol=1e-5, rtol=1e-4)
+
+
+def test_backbone_round_trip_through_a_diffusers_folder(tmp_path: Path) -> None:
+    backbone = build_backbone("compact", TINY).eval()
+    backbone.unet.save_pretrained(tmp_path)
+    again = load_backbone(tmp_path).eval()
+    features, t = torch.rand(1, 8, 8, 8), torch.tensor([3])
+    torch.testing.assert_close(again(features, t), backbone(features, t))
+
+
+def test_backbone_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    build_backbone("compact", TINY).unet.save_pretrained(tmp_path)
+    (tmp_path / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="has no diffusion_pytorch_model"):
+        load_backbone(tmp_path)
+
+
+def test_backbone_folder_with_damaged_weights_is_refused(tmp_path: Path) -> None:
+    build_backbone("compact", TINY).unet.save_pretrained(tmp_path)
+    (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(b"\x00" * 64)
+    with pytest.raises(CheckpointError, match="can't be loaded"):
+        load_backbone(tmp_path)
