@@ -106,6 +106,10 @@ def main(words: list[str]) -> int:
     """Run the chosen scripts; 1 when one of them failed."""
     scripts = sorted(path.stem for path in HERE.glob("bench_*.py"))
     chosen = [name for name in scripts if not words or name.removeprefix("bench_") in words]
+    if not chosen:
+        known = ", ".join(name.removeprefix("bench_") for name in scripts)
+        print(f"No script is called {' or '.join(words)}; there are {known}.")
+        return 1
     former = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     results = {name: former[name] for name in scripts if name in former}
     failed = []
@@ -120,7 +124,7 @@ def main(words: list[str]) -> int:
         write(RESULTS, json.dumps(results, indent=2, sort_keys=True) + "\n")
         write(PAGE, page(results))
     print(f"Failed: {', '.join(failed)}" if failed else f"Written: {PAGE.name}, {RESULTS.name}")
-    return 1 if failed or not chosen else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

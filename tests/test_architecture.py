@@ -1,4 +1,4 @@
-"""The rules that every source file keeps, read from the syntax trees; nothing is imported.
+"""The rules that every source file keeps, read from the syntax trees, and the texts' commands.
 
 Imports point one way: app, pages -> pages/_ui -> n2m_core.tasks, training -> models, diffusion,
 checkpoints, raster_io, datasets -> metrics, tiling, normalize, render, geo_image -> errors. Never
@@ -18,6 +18,9 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
+import typer
+
+from n2m_core.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -175,9 +178,9 @@ def core_knows_no_ui(source: Source) -> list[str]:
 
 
 def has_one_owner(source: Source) -> list[str]:
-    """rasterio is raster_io's, streamlit the pages' and app.py's; tests may check with both."""
+    """rasterio is raster_io's, streamlit the pages' and app.py's; tests, benchmarks take both."""
     owners = {"rasterio": ("n2m_core.raster_io",), "streamlit": ("pages", "app")}
-    if source.path.startswith("tests/"):
+    if source.path.startswith(("tests/", "benchmarks/")):
         return []
     return [
         f"{source.path}:{found.line} imports {found.module}"
@@ -320,13 +323,25 @@ def shell_words(markdown: str, program: str) -> set[str]:
     return {match[1] for line in lines if (match := pattern.match(line))}
 
 
-def test_make_commands_in_the_readme_exist() -> None:
+def pages_of_text() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def test_make_commands_in_the_texts_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (targets,) = re.findall(r"^COMMANDS := (.*)$", makefile, re.M)
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in pages_of_text():
         shown = shell_words(page.read_text(encoding="utf-8"), "make")
         assert shown <= {*targets.split(), "help"}, page.name
     assert {"run", "test"} <= shell_words((ROOT / "README.md").read_text(encoding="utf-8"), "make")
+
+
+def test_n2m_commands_in_the_texts_exist() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    known = group.commands.keys()
+    for page in pages_of_text():
+        assert shell_words(page.read_text(encoding="utf-8"), "n2m") <= known, page.name
 
 
 # The rules, on sources that break them
@@ -356,7 +371,7 @@ def test_make_commands_in_the_readme_exist() -> None:
         (core_knows_no_ui, "pages/1_Segment.py", "from n2m_core.cli import main\n"),
         (has_one_owner, "n2m_core/vectorize.py", "from rasterio.features import shapes\n"),
         (has_one_owner, "pages/_ui/maps.py", "import rasterio\n"),
-        (has_one_owner, "benchmarks/bench_speed.py", "import streamlit\n"),
+        (has_one_owner, "bootstrap.py", "import streamlit\n"),
         (pages_load_late, "app.py", "import torch\n"),
         (pages_load_late, "pages/_ui/maps.py", "if True:\n    import leafmap.foliumap\n"),
         (is_short, "app.py", "x = 1\n" * 61),
