@@ -27,7 +27,6 @@ CURVE_SEEDS = 5
 """Noise draws a timestep of a curve, when the noise is drawn and nothing else is asked for."""
 MAX_SEEDS = 100
 
-
 Mapper = Callable[[Sample, Setting, Progress | None], ScoredMap]
 """Makes the map of a sample on the grid of `sample.image`."""
 
@@ -147,12 +146,21 @@ def _plan(card: CheckpointCard, params: EvaluateParams) -> dict[int | None, tupl
     """Noise seeds of every timestep to map; the main one comes first."""
     many, one = params.seed_numbers, (params.seed,)
     named = many if (params.process or card.noise_process) == "gaussian" else one
-    if params.timestep is not None:
-        plan: dict[int | None, tuple[int, ...]] = {params.timestep: named}
+    main = params.timestep if params.timestep is not None else _same_as_main(card, params)
+    if main is not None:
+        plan: dict[int | None, tuple[int, ...]] = {main: named}
     else:
         is_drawn = card.mix_at_inference and card.noise_process == "gaussian"
         plan = {None: many if is_drawn else one}
     return plan | dict.fromkeys(sorted(params.timesteps), named)
+
+
+def _same_as_main(card: CheckpointCard, params: EvaluateParams) -> int | None:
+    """The step of the curve that makes the same map as the card's own way, if there is one."""
+    is_mixed = card.mix_at_inference or card.noise_process == "none"
+    is_other = params.process is not None or params.schedule is not None
+    is_on_curve = card.inference_timestep in params.timesteps
+    return card.inference_timestep if is_mixed and is_on_curve and not is_other else None
 
 
 def _report(

@@ -17,9 +17,7 @@ import numpy as np
 import pytest
 from known_maps import BINARY, CHANGE, COVER, model, pair, tile
 
-from n2m_core.checkpoints import (
-    LoadedModel,
-)
+from n2m_core.checkpoints import LoadedModel
 from n2m_core.datasets.base import Sample
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.errors import CancelledError, DatasetError, GridError, LabelError, ParameterError
@@ -188,6 +186,20 @@ def test_the_same_seed_gives_the_same_report() -> None:
     assert first["seeds"] == [7, 8]
     other = evaluate(square_tiles(2), model(), replace(params, seed=70))
     assert other["by_timestep"][0]["f1"] != first["by_timestep"][0]["f1"]
+
+
+def test_a_step_of_the_curve_that_is_the_card_s_own_way_is_mapped_once() -> None:
+    mixed = model(timestep=500, is_mixed=True)
+    seen: list[int] = []
+    params = EvaluateParams(timesteps=(0, 500), seeds=2)
+    report = evaluate(two_tiles(), mixed, params, lambda done, total, note: seen.append(total))
+    assert seen[-1] == 2 * 2 * 2
+    assert report["timestep"] == 500
+    row = report["by_timestep"][1]
+    assert (row["t"], row["f1"]) == (500, report["target"]["f1"])
+    assert (row["low"], row["high"]) == (report["target"]["low"], report["target"]["high"])
+    for same in (EvaluateParams(timestep=500, seeds=2), EvaluateParams(seeds=2)):
+        assert evaluate(two_tiles(), mixed, same)["target"] == report["target"]
 
 
 def test_processes_that_draw_nothing_use_one_seed() -> None:
