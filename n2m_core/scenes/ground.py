@@ -241,7 +241,8 @@ def _draw_streets(rng: np.random.Generator, canvas: Canvas, plan: Plan, middle: 
         ]
     )
     verge_noise = (label == 1) & (middle > (0.0 if walks else -0.4))
-    mask = (label > 1) | verge_noise
+    on_water = (label == 6) & (canvas.land_cover == WATER)
+    mask = ((label > 1) & ~on_water) | verge_noise
     wear = np.float32(rng.uniform(0.04, 0.12))
     worn = np.clip(1.0 + wear * middle[mask], 0.6, 1.4)[:, None]
     canvas.albedo[mask] = table[label[mask]] * worn
