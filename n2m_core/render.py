@@ -109,15 +109,11 @@ def colorize(labels: NDArray[np.uint8], colors: Mapping[int, Color]) -> Picture:
     Returns:
         uint8 [H, W, 4].
     """
-    return _palette(colors)[labels]
-
-
-def _palette(colors: Mapping[int, Color]) -> Picture:
     table = np.zeros((256, 4), np.uint8)
     for index, color in colors.items():
         if 0 <= index < NOT_SHOWN:
             table[index] = (*color, 255)
-    return table
+    return table[labels]
 
 
 def encode_png(picture: Picture) -> bytes:
@@ -154,11 +150,14 @@ def encode_palette_png(labels: NDArray[np.uint8], colors: Mapping[int, Color]) -
         labels: uint8 [H, W]; 255 and classes without a colour become transparent.
         colors: class to red, green, blue.
     """
-    table = _palette(colors)
-    picture = Image.fromarray(np.ascontiguousarray(labels))
-    picture.putpalette(table[:, :3].tobytes())
+    drawn = [index for index in colors if 0 <= index < NOT_SHOWN]
+    # Few palette entries take few bits a pixel, so classes are renumbered; the last one is clear.
+    numbers = np.full(256, len(drawn), np.uint8)
+    numbers[drawn] = np.arange(len(drawn))
+    picture = Image.fromarray(numbers[labels])
+    picture.putpalette([channel for index in drawn for channel in colors[index]] + [0, 0, 0])
     stream = io.BytesIO()
-    picture.save(stream, "PNG", transparency=table[:, 3].tobytes())
+    picture.save(stream, "PNG", transparency=bytes([255] * len(drawn) + [0]))
     return stream.getvalue()
 
 
