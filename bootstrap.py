@@ -328,7 +328,7 @@ def run_app(venv: Path, options: argparse.Namespace, extra: list[str]) -> int:
 def lint(venv: Path) -> int:
     """Check style and layout."""
     ruff = venv_command(venv, "ruff")
-    return call(ruff, "check", ".") or call(ruff, "format", "--check", ".")
+    return max(call(ruff, "check", "."), call(ruff, "format", "--check", "."))
 
 
 def run_tests(venv: Path, extra: list[str]) -> int:
@@ -338,7 +338,7 @@ def run_tests(venv: Path, extra: list[str]) -> int:
     steps = {"lint": lint(venv), "types": call(venv_command(venv, "mypy"))}
     if not env.get("N2M_DATA"):
         say("N2M_DATA is not set: the tests on real imagery are left out.")
-    tests = call(venv_command(venv, "python"), "-m", "pytest", "-rs", *extra, env=env)
+    tests = call(venv_command(venv, "python"), "-m", "pytest", "-rfEs", *extra, env=env)
     failed = [name for name, status in steps.items() if status]
     if failed:
         say(f"Failed before the tests, see above: {', '.join(failed)}")
