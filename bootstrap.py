@@ -328,7 +328,7 @@ def run_app(venv: Path, options: argparse.Namespace, extra: list[str]) -> int:
 def lint(venv: Path) -> int:
     """Check style and layout."""
     ruff = venv_command(venv, "ruff")
-    return max(call(ruff, "check", "."), call(ruff, "format", "--check", "."))
+    return call(ruff, "check", ".") | call(ruff, "format", "--check", ".")
 
 
 def run_tests(venv: Path, extra: list[str]) -> int:
