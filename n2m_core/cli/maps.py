@@ -43,7 +43,7 @@ class MapFiles:
 
 
 def segment(
-    image: Annotated[Path, typer.Argument(help="The image, of any size.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image, of any size.")],
     checkpoint: options.Checkpoint,
     out: options.MapFile,
     probabilities: options.ProbabilityFile = None,
