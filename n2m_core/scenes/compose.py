@@ -82,8 +82,8 @@ def render(plan: Plan, look: Appearance, params: SceneParams) -> Scene:
     px_m = params.resolution_m / OVERSAMPLING
     canvas = Canvas(params.size * OVERSAMPLING, px_m)
     draw_ground(canvas, plan, look.dryness)
-    for number, wall in enumerate(plan.walls):
-        draw_wall(canvas, wall, plan.seed + number)
+    for wall in plan.walls:
+        draw_wall(canvas, wall, plan.seed)
     for building in sorted(plan.buildings, key=lambda b: (b.height_m, b.number)):
         draw_building(canvas, building, look.lean)
     draw_litter(canvas, plan)

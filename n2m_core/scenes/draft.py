@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,6 +13,9 @@ from n2m_core.scenes.buildings import make_building
 from n2m_core.scenes.ground_frame import Frame, Occupancy, Rect
 from n2m_core.scenes.palette import weighted
 from n2m_core.scenes.scene import Building, Patch, Street, Style, Surface, Tree, Use, Wall
+
+WALL_SETBACK_M = 0.5
+WALL_PIECE_M = 9.0
 
 
 @dataclass
@@ -79,23 +83,22 @@ class Draft:
         return building
 
     def wall(self, rect: Rect, width: float, height: float, kind: Literal["wall", "hedge"]) -> None:
-        """Put a wall or hedge around a rectangle of the layout, one side open now and then."""
-        corners = self.frame.to_ground(
-            np.array(
-                [
-                    [rect.a0, rect.b0],
-                    [rect.a1, rect.b0],
-                    [rect.a1, rect.b1],
-                    [rect.a0, rect.b1],
-                ]
-            )
-        )
+        """Put a wall or hedge around a rectangle of the layout, one side open now and then.
+
+        It keeps off the street and bends with the frame.
+        """
+        lot = rect.inset(WALL_SETBACK_M)
+        corners = np.array([[lot.a0, lot.b0], [lot.a1, lot.b0], [lot.a1, lot.b1], [lot.a0, lot.b1]])
+        seed = len(self.walls)
         for i in range(4):
-            if self.rng.random() < 0.85:
-                (x0, y0), (x1, y1) = corners[i], corners[(i + 1) % 4]
-                self.walls.append(
-                    Wall(float(x0), float(y0), float(x1), float(y1), width, height, kind)
-                )
+            if self.rng.random() >= 0.85:
+                continue
+            start, end = corners[i], corners[(i + 1) % 4]
+            pieces = int(np.hypot(*(end - start)) / WALL_PIECE_M) + 1
+            share = np.linspace(0.0, 1.0, pieces + 1)[:, None]
+            points = self.frame.to_ground(start * (1 - share) + end * share)
+            for (x0, y0), (x1, y1) in itertools.pairwise(points.tolist()):
+                self.walls.append(Wall(x0, y0, x1, y1, width, height, kind, seed))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from n2m_core.scenes.textures import field, grain
 PENUMBRA_M = 0.25
 LONGEST_SHADOW_M = 160.0
 OCCLUSION_M = 3.0
+EXACT_STEPS = 8
 
 
 def sun_vector(azimuth_deg: float, elevation_deg: float) -> tuple[float, float, float]:
@@ -58,8 +59,12 @@ def cast_shadows(height: Float, px_m: float, azimuth_deg: float, elevation_deg: 
     sx, sy, _ = sun_vector(azimuth_deg, 0.0)
     drop = np.float32(px_m * np.tan(np.deg2rad(elevation_deg)))
     longest = min(float(height.max() - height.min()) / float(drop), LONGEST_SHADOW_M / px_m)
-    reach = 1
+    # Exact first steps keep the shadows of thin things whole; the doublings then move whole runs.
     blocker = _shifted(height, round(sy), round(sx)) - drop
+    for k in range(2, EXACT_STEPS + 1):
+        near = _shifted(height, round(k * sy), round(k * sx)) - drop * np.float32(k)
+        np.maximum(blocker, near, out=blocker)
+    reach = EXACT_STEPS
     while reach < longest:
         far = _shifted(blocker, round(sy * reach), round(sx * reach)) - drop * np.float32(reach)
         np.maximum(blocker, far, out=blocker)

@@ -113,7 +113,7 @@ def _draw_ruin(
 
 def draw_wall(canvas: Canvas, wall: Wall, seed: int) -> None:
     """Draw a garden wall or hedge on open ground."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, wall.seed])
     length = float(np.hypot(wall.x1 - wall.x0, wall.y1 - wall.y0))
     angle = float(np.arctan2(wall.y1 - wall.y0, wall.x1 - wall.x0))
     middle = ((wall.x0 + wall.x1) / 2, (wall.y0 + wall.y1) / 2)

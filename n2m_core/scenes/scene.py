@@ -149,7 +149,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Wall:
-    """A garden wall, hedge or fence between two points, metres."""
+    """A garden wall, hedge or fence between two points, metres; one lot shares a seed."""
 
     x0: float
     y0: float
@@ -158,6 +158,7 @@ class Wall:
     width_m: float
     height_m: float
     kind: Literal["wall", "hedge"]
+    seed: int
 
 
 @dataclass(frozen=True, eq=False)
