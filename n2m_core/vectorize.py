@@ -21,7 +21,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 from shapely.affinity import translate
-from shapely.geometry import MultiPolygon, Polygon, box, mapping
+from shapely.geometry import MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from n2m_core.atomic import write_bytes
@@ -124,20 +124,22 @@ def geojson_bytes(frame: gpd.GeoDataFrame) -> bytes:
     placed = frame.crs is not None
     if placed:
         frame = frame.to_crs("EPSG:4326")
+    geometry = np.asarray(frame.geometry.array)
+    shapes = shapely.to_geojson(_to_rfc7946(geometry) if placed else geometry)
     names = [name for name in frame.columns if name != frame.geometry.name]
     records = frame[names].to_dict("records")
-    features = [
-        {
-            "type": "Feature",
-            "properties": {str(key): _json_value(value) for key, value in record.items()},
-            "geometry": mapping(_to_rfc7946(shape) if placed else shape),
-        }
-        for record, shape in zip(records, frame.geometry, strict=True)
-    ]
-    collection: dict[str, Any] = {"type": "FeatureCollection", "features": features}
-    if not placed:
-        collection["coordinates"] = "pixels (column, row)"
-    return json.dumps(collection, allow_nan=False).encode()
+    features = (
+        f'{{"type": "Feature", "properties": {_to_json(record)}, "geometry": {shape}}}'
+        for record, shape in zip(records, shapes, strict=True)
+    )
+    where = "" if placed else '"coordinates": "pixels (column, row)", '
+    return f'{{"type": "FeatureCollection", {where}"features": [{", ".join(features)}]}}'.encode()
+
+
+def _to_json(record: dict[Any, Any]) -> str:
+    return json.dumps(
+        {str(key): _json_value(value) for key, value in record.items()}, allow_nan=False
+    )
 
 
 def _json_value(value: Any) -> Any:  # noqa: ANN401 - a cell of a data frame may be anything
@@ -146,13 +148,15 @@ def _json_value(value: Any) -> Any:  # noqa: ANN401 - a cell of a data frame may
     return value
 
 
-def _to_rfc7946(shape: BaseGeometry) -> BaseGeometry:
-    """Cut at the 180th meridian, round, and turn the rings."""
-    west, _, east, _ = shape.bounds
-    if east - west > 180:
-        shape = _cut_at_antimeridian(shape)
-    rounded = shapely.transform(shape, lambda points: np.round(points, DEGREE_DIGITS))
-    return shapely.orient_polygons(rounded)
+def _to_rfc7946(shapes: NDArray[Any]) -> NDArray[Any]:
+    """Cut at the 180th meridian, round, and turn the rings of many shapes at once."""
+    shapes = shapes.copy()
+    west, _, east, _ = shapely.bounds(shapes).T
+    for index in np.flatnonzero(east - west > 180):
+        shapes[index] = _cut_at_antimeridian(shapes[index])
+    rounded = shapely.transform(shapes, lambda points: np.round(points, DEGREE_DIGITS))
+    turned: NDArray[Any] = shapely.orient_polygons(rounded)
+    return turned
 
 
 def _cut_at_antimeridian(shape: BaseGeometry) -> BaseGeometry:

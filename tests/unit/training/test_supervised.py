@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from tiny_models import drawn_pair, drawn_scene, untrained_network
+
+from n2m_core import checkpoints
+from n2m_core.errors import CheckpointError, ConfigError
+from n2m_core.training.config import load_config
+from n2m_core.training.runner import train
+from n2m_core.training.supervised import RunParams, Trainer, draw_timesteps, take_weights
+
+TINY = {
+    "block_out_channels": [16, 16],
+    "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+    "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
+    "in_channels": 16,
+    "out_channels": 16,
+    "attention_head_dim": 8,
+    "norm_num_groups": 4,
+}
+SOURCE = {"name": "drawings", "licence": "CC0-1.0", "attribution": "nobody", "resolution_m": 0.5}
+
+
+def write_town(root: Path) -> None:
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for seed in range(3):
+        picture, truth = drawn_scene(seed, 96, 96)
+        Image.fromarray(picture.transpose(1, 2, 0)).save(root / "images" / f"{seed}.png")
+        Image.fromarray(truth * 255).save(root / "masks" / f"{seed}.png")
+
+
+def write_config(tmp_path: Path, changes: dict[str, object] | None = None) -> Path:
+    if not (tmp_path / "town").exists():
+        write_town(tmp_path / "town")
+    config = {
+        "id": "tiny",
+        "title": "Tiny",
+        "task": "segment",
+        "classes": [{"name": "ground", "color": "#cccccc"}, {"name": "roof", "color": "#d55e00"}],
+        "resolution_m": 0.5,
+        "license": "CC0-1.0",
+        "limits": "drawings",
+        "network": {"variant": "compact", "overrides": TINY},
+        "noise": {"process": "gaussian", "timestep_power": 3.0},
+        "data": {
+            "crop_px": 48,
+            "resolution_range_m": [0.4, 0.6],
+            "sources": [{"kind": "folder", "root": str(tmp_path / "town"), **SOURCE}],
+        },
+        "optimizer": {
+            "steps": 60,
+            "batch_size": 4,
+            "learning_rate": 1e-2,
+            "warmup_steps": 5,
+            "ema_decay": 0.8,
+        },
+        "loss": {"class_weights": [1.0, 1.0], "dice": 0.5},
+        "validation": [
+            {"name": "town", "dataset": "folder", "root": str(tmp_path / "town"), "every": 30}
+        ],
+        "seed": 3,
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**config, **(changes or {})}), encoding="utf-8")
+    return path
+
+
+def test_a_run_learns_and_leaves_a_checkpoint_that_loads(tmp_path: Path) -> None:
+    path = write_config(tmp_path)
+    summary = train(path, RunParams(tmp_path / "runs" / "tiny"), checkpoints=tmp_path / "out")
+    assert (summary.steps, summary.finished) == (60, True)
+    loaded = checkpoints.load("tiny", device="cpu", root=tmp_path / "out")
+    record = loaded.card.training
+    assert (record.steps, record.samples, record.data[0].tiles) == (60, 240, 3)
+    assert loaded.card.gflop_per_tile > 0
+    with (summary.checkpoint / "curve.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < 0.8 * losses[0]
+    with (summary.checkpoint / "validation.csv").open() as file:
+        scores = [float(row["town_f1"]) for row in csv.DictReader(file)]
+    assert len(scores) == 2
+    assert scores[-1] > 0.7
+
+
+def test_a_broken_and_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
+    steps = {"steps": 6, "batch_size": 2, "warmup_steps": 1}
+    config = load_config(write_config(tmp_path, {"optimizer": steps, "validation": []}))
+    whole = Trainer(config, RunParams(tmp_path / "whole")).train()
+
+    first = Trainer(config, RunParams(tmp_path / "broken"))
+    for _ in range(3):
+        first._one_step()
+        first.step += 1
+    first.save_state()
+    second = Trainer(config, RunParams(tmp_path / "broken", resume=True)).train()
+    assert second.steps == whole.steps == 6
+    for name, value in whole.model.state_dict().items():
+        torch.testing.assert_close(second.model.state_dict()[name], value, msg=name)
+
+
+def test_a_run_stops_in_time_and_says_so(tmp_path: Path) -> None:
+    path = write_config(tmp_path, {"validation": []})
+    run = RunParams(tmp_path / "runs" / "tiny", max_minutes=0.0)
+    summary = train(path, run, checkpoints=tmp_path / "out")
+    assert summary.steps == 1
+    assert not summary.finished
+    assert (tmp_path / "runs" / "tiny" / "state.pt").exists()
+
+
+def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
+    config = load_config(write_config(tmp_path, {"validation": []}))
+    Trainer(config, RunParams(tmp_path / "run")).save_state()
+    other = load_config(write_config(tmp_path, {"id": "other", "validation": []}))
+    with pytest.raises(ConfigError, match="belongs to 'tiny'"):
+        Trainer(other, RunParams(tmp_path / "run", resume=True)).train()
+
+
+def test_pairs_are_made_from_single_dates(tmp_path: Path) -> None:
+    write_town(tmp_path / "town")
+    source = {"kind": "label_pairs", "root": str(tmp_path / "town"), **SOURCE}
+    changes = {
+        "task": "change",
+        "classes": [{"name": n, "color": "#000000"} for n in ("same", "built", "demolished")],
+        "loss": {"class_weights": [1.0, 1.0, 1.0]},
+        "noise": {"process": "swap"},
+        "data": {"crop_px": 48, "resolution_range_m": [0.4, 0.6], "sources": [source]},
+        "validation": [],
+    }
+    trainer = Trainer(load_config(write_config(tmp_path, changes)), RunParams(tmp_path / "run"))
+    images, labels = trainer.mixer.batch(24, np.random.default_rng(0))
+    assert images.shape == (24, 6, 48, 48)
+    assert images.min() >= -1
+    assert images.max() <= 1
+    assert set(labels.unique().tolist()) >= {0, 1, 2}
+
+
+def test_change_folders_stack_both_dates(tmp_path: Path) -> None:
+    root = tmp_path / "pairs"
+    for folder in ("before", "after", "labels"):
+        (root / folder).mkdir(parents=True)
+    before, after, change = drawn_pair(0, 64, 64)
+    Image.fromarray(before.transpose(1, 2, 0)).save(root / "before" / "a.png")
+    Image.fromarray(after.transpose(1, 2, 0)).save(root / "after" / "a.png")
+    Image.fromarray((change > 0).astype(np.uint8) * 255).save(root / "labels" / "a.png")
+    changes = {
+        "task": "change",
+        "noise": {"process": "swap"},
+        "data": {
+            "crop_px": 32,
+            "resolution_range_m": [0.5, 0.5],
+            "sources": [{"kind": "folder", "root": str(root), **SOURCE}],
+        },
+        "validation": [],
+    }
+    trainer = Trainer(load_config(write_config(tmp_path, changes)), RunParams(tmp_path / "run"))
+    tile = trainer.sources[0].tiles[0]
+    np.testing.assert_array_equal(tile.image, np.concatenate([before, after]))
+    np.testing.assert_array_equal(tile.label, change > 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"kind": "folder", "only": ["none"]}, "has no tiles"),
+        ({"kind": "scenes"}, "give its count"),
+        ({"kind": "scene_pairs", "count": 1}, "gives 3 classes; the checkpoint has 2"),
+    ],
+)
+def test_sources_that_give_nothing_useful_are_refused(
+    tmp_path: Path, source: dict[str, object], message: str
+) -> None:
+    data = {
+        "crop_px": 32,
+        "resolution_range_m": [0.4, 0.6],
+        "sources": [{"root": str(tmp_path / "town"), **SOURCE, **source}],
+    }
+    config = load_config(write_config(tmp_path, {"data": data}))
+    with pytest.raises(ConfigError, match=message):
+        Trainer(config, RunParams(tmp_path / "run"))
+
+
+def test_timesteps_are_drawn_by_their_power() -> None:
+    generator = torch.Generator().manual_seed(0)
+    even = draw_timesteps(20_000, 1.0, generator)
+    assert even.float().mean().item() == pytest.approx(499.5, abs=8)
+    assert (even.min(), even.max()) == (0, 999)
+    clean = draw_timesteps(20_000, 3.0, generator)
+    assert clean.float().median().item() == pytest.approx(1000 * 0.5**3, abs=6)
+
+
+def test_a_pair_network_starts_from_single_date_weights() -> None:
+    single, pair = untrained_network("segment", 2), untrained_network("change", 2)
+    taken, of = take_weights(pair, single)
+    assert taken == of
+    kernel = single.stem.get_parameter("to_half.weight")
+    both = pair.stem.get_parameter("to_half.weight")
+    torch.testing.assert_close(both, torch.cat([-kernel, kernel], 1))
+
+
+def test_weights_that_fit_nowhere_are_refused() -> None:
+    other = untrained_network("segment", 2)
+    empty = torch.nn.Linear(1, 1)
+    with pytest.raises(CheckpointError, match="fit this network nowhere"):
+        take_weights(other, empty)  # type: ignore[arg-type]
