@@ -43,7 +43,8 @@ def draw_building(canvas: Canvas, building: Building, lean: tuple[float, float])
     if shift > 0.4 * canvas.px_m:
         _draw_facade(canvas, building, window, facade, lean)
     canvas_top = canvas.height[window.at]
-    mask = surface.inside & (surface.top > canvas_top - 0.5)
+    stands = canvas.instances[window.at] > 0
+    mask = surface.inside & (~stands | (surface.top > canvas_top - 0.5))
     c, s = np.float32(np.cos(building.angle)), np.float32(np.sin(building.angle))
     canvas.albedo[window.at][mask] = colour[mask]
     canvas_top[mask] = surface.top[mask]
@@ -65,7 +66,7 @@ def _draw_facade(
     length = float(np.hypot(*lean)) * building.height_m
     steps = min(max(int(np.ceil(length / canvas.px_m)), 1), 12)
     unit = np.array(lean) / np.hypot(*lean)
-    free = (canvas.instances[window.at] == 0) | (canvas.height[window.at] < 0.5)
+    free = canvas.instances[window.at] == 0
     for i in range(steps, 0, -1):
         share = i / steps
         mx, my = (m * building.height_m * share for m in lean)
@@ -95,7 +96,7 @@ def _draw_ruin(
 ) -> None:
     """Draw ash within the footprint, wall stumps around it and soot beyond."""
     colour = roof_colour(rng, building, surface, window.u, window.v, canvas.px_m)
-    mask = surface.inside
+    mask = surface.inside & (canvas.instances[window.at] == 0)
     stumps = mask & (surface.edge < 0.5) & (rng.random(mask.shape) < 0.7)
     canvas.albedo[window.at][mask] = colour[mask]
     canvas.albedo[window.at][stumps] *= np.float32(1.5)
