@@ -16,7 +16,7 @@ from pages._ui.maps import Basemap
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
 
-VIEWS = ("Swipe", "Side by side", "Overlay")
+VIEWS = ("Side by side", "Swipe", "Overlay")
 STRETCHES = {"percentile": "2 to 98 %", "minmax": "least to most", "none": "as stored"}
 DEFAULT_THRESHOLD = 0.5
 
@@ -45,7 +45,9 @@ def bar(
         view = st.segmented_control(
             "View",
             VIEWS,
-            key=state.prepare(f"{page}.w.view", VIEWS[0], VIEWS),
+            key=state.prepare(
+                f"{page}.w.view", VIEWS[0] if source.before is None else VIEWS[1], VIEWS
+            ),
             required=True,
             label_visibility="collapsed",
         )

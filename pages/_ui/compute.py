@@ -15,11 +15,7 @@ from pages._ui import jobs, resources
 from pages._ui.inputs import Source
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from n2m_core.checkpoints import CheckpointCard
-    from n2m_core.datasets.base import LabelKind
     from n2m_core.tasks.result import MapResult
     from n2m_core.tasks.trajectory import TrajectoryResult
 
@@ -79,14 +75,23 @@ def map_of(page: str, source: Source, card: CheckpointCard, choices: Choices) ->
     """The map of a source, or its progress and None while it is being made."""
     key = f"map/{source.key}/{card.id}/{card.sha256}/{choices.pass_key}"
     title = "Mapping the change" if source.before else "Mapping the scene"
+    images = images_of(source, choices)
     mapped = jobs.result_of(
-        f"{page}.map", key, title, lambda progress: _make(source, card, choices, progress)
+        f"{page}.map", key, title, lambda progress: _make(images, card, choices, progress)
     )
     return None if mapped is None else decide(mapped, choices)
 
 
-def _make(source: Source, card: CheckpointCard, choices: Choices, progress: Progress) -> Mapped:
-    """Run the network over a source; in the worker."""
+def images_of(source: Source, choices: Choices) -> tuple[GeoImage, ...]:
+    """The image of a source, or its pair with the earlier date first."""
+    paths = [source.image] if source.before is None else [source.before, source.image]
+    return tuple(load(path, choices) for path in paths)
+
+
+def _make(
+    images: tuple[GeoImage, ...], card: CheckpointCard, choices: Choices, progress: Progress
+) -> Mapped:
+    """Run the network over an image or a pair; in the worker."""
     from n2m_core.tasks import change, segment
     from n2m_core.tasks.params import MapParams
 
@@ -95,16 +100,14 @@ def _make(source: Source, card: CheckpointCard, choices: Choices, progress: Prog
     params = MapParams(
         timestep=choices.timestep, resolution_m=choices.resolution_m, seed=choices.seed
     )
-    image = load(source.image, choices)
-    if source.before is None:
-        result = segment.run(image, model, params, progress)
-        return Mapped(result, _far_warning([image], card))
-    before = load(source.before, choices)
-    result = change.run(before, image, model, params, progress)
-    return Mapped(result, _far_warning([before, image], card))
+    if len(images) == 1:
+        result = segment.run(images[0], model, params, progress)
+    else:
+        result = change.run(images[0], images[1], model, params, progress)
+    return Mapped(result, _far_warning(images, card))
 
 
-def _far_warning(images: list[GeoImage], card: CheckpointCard) -> str | None:
+def _far_warning(images: tuple[GeoImage, ...], card: CheckpointCard) -> str | None:
     """Say so when an image is unlike the training images."""
     from n2m_core.normalize import domain_distance, to_model_range
     from n2m_core.tasks.inference import choose_bands
@@ -137,33 +140,6 @@ def decide(mapped: Mapped, choices: Choices) -> Mapped:
     return replace(mapped, result=replace(result, labels=labels))
 
 
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """The truth of a scene on its grid: uint8 [H, W], 255 counts nowhere."""
-
-    labels: NDArray[np.uint8]
-    kind: LabelKind
-    notes: tuple[str, ...]
-
-
-def read_truth(path: Path, grid: GeoImage, card: CheckpointCard) -> Truth:
-    """Read a truth mask in a checkpoint's classes, on an image's grid.
-
-    Raises:
-        N2MError: it cannot be read, or does not fit the classes or the image.
-    """
-    from n2m_core.datasets.mask_reading import label_values, on_image_grid, read_mask
-
-    kind: LabelKind = "classes"
-    if card.task == "change" or len(card.classes) == 2:
-        values = label_values(path)
-        top = len(card.classes) - 1
-        is_index = values is not None and ((values > 1) & (values <= top)).any()
-        kind = "classes" if values is None or is_index else "binary"
-    labels, notes = on_image_grid(read_mask(path, card.classes, kind=kind), grid, path.stem)
-    return Truth(labels, kind, notes)
-
-
 def trajectory_of(
     page: str,
     source: Source,
@@ -174,16 +150,17 @@ def trajectory_of(
 ) -> TrajectoryResult | None:
     """The frames from noise to map, or their progress and None while they are being made."""
     key = f"frames/{source.key}/{card.id}/{card.sha256}/{choices.pass_key}/{timesteps}/{truth}"
+    images = images_of(source, choices)
     return jobs.result_of(
         f"{page}.frames",
         key,
         "One pass for each timestep",
-        lambda progress: _make_frames(source, card, choices, timesteps, truth, progress),
+        lambda progress: _make_frames(images, card, choices, timesteps, truth, progress),
     )
 
 
 def _make_frames(
-    source: Source,
+    images: tuple[GeoImage, ...],
     card: CheckpointCard,
     choices: Choices,
     timesteps: tuple[int, ...],
@@ -192,13 +169,11 @@ def _make_frames(
 ) -> TrajectoryResult:
     """Run the network at every timestep; in the worker."""
     from n2m_core.tasks import trajectory
+    from n2m_core.tasks.truth import read_truth
 
     progress(0, len(timesteps), "loading the weights")
     model = resources.model(card)
-    image = load(source.image, choices)
-    first, after = image, None
-    if source.before is not None:
-        first, after = load(source.before, choices), image
+    first, after = images[0], images[1] if len(images) == 2 else None
     known = None if truth is None else read_truth(truth, first, card)
     params = trajectory.TrajectoryParams(
         timesteps=timesteps, seed=choices.seed, resolution_m=choices.resolution_m

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import tempfile
+import zipfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from n2m_core import raster_io, render
-from pages._ui import frame, results, views
-from pages._ui.adjust import has_background
+from pages._ui import frame, views
 from pages._ui.compute import Choices
 from pages._ui.inputs import Source
 
 if TYPE_CHECKING:
-    import geopandas as gpd
-
     from n2m_core.tasks.result import MapResult
+    from n2m_core.tasks.trajectory import TrajectoryResult
 
 
 def panel(
@@ -29,7 +31,7 @@ def panel(
     st.subheader("Take it home", anchor=False)
     stem = f"{file_stem(source.title)}_{result.card.id}"
     files: tuple[tuple[str, str, str, str, Callable[[], bytes]], ...] = (
-        ("GeoTIFF", ".tif", "image/tiff", "raster_on", lambda: geotiff(result)),
+        ("GeoTIFF", ".tif", "image/tiff", "grid_on", lambda: geotiff(result)),
         ("GeoJSON", ".geojson", "application/geo+json", "polyline", lambda: geojson(result)),
         ("GeoPackage", ".gpkg", "application/geopackage+sqlite3", "polyline", lambda: gpkg(result)),
         ("PNG", ".png", "image/png", "image", lambda: png(result, choices)),
@@ -78,31 +80,20 @@ def probabilities(result: MapResult) -> bytes:
     return raster_io.geotiff_bytes(result.probability_image, tags=result.tags)
 
 
-def polygons(result: MapResult) -> gpd.GeoDataFrame:
-    """The map as polygons with area and mean confidence."""
-    from n2m_core import vectorize
-
-    return vectorize.to_polygons(
-        result.labels,
-        result.image,
-        dict(enumerate(result.class_names)),
-        confidence=result.confidence,
-        background=0 if has_background(result.card) else None,
-    )
-
-
 def geojson(result: MapResult) -> bytes:
     """The polygons as GeoJSON, longitude and latitude."""
     from n2m_core import vectorize
+    from n2m_core.tasks.export import polygons_of
 
-    return vectorize.geojson_bytes(polygons(result))
+    return vectorize.geojson_bytes(polygons_of(result))
 
 
 def gpkg(result: MapResult) -> bytes:
     """The polygons as a GeoPackage in the image's CRS."""
     from n2m_core import vectorize
+    from n2m_core.tasks.export import polygons_of
 
-    return vectorize.geopackage_bytes(polygons(result))
+    return vectorize.geopackage_bytes(polygons_of(result))
 
 
 def png(result: MapResult, choices: Choices) -> bytes:
@@ -122,6 +113,8 @@ def numbers(
     result: MapResult, choices: Choices, source: Source, report: dict[str, Any] | None
 ) -> bytes:
     """How the map was made, its areas and, with a truth, its scores, as JSON."""
+    from n2m_core.tasks.export import class_figures
+
     facts = {
         "source": source.title,
         "checkpoint": result.card.id,
@@ -132,7 +125,53 @@ def numbers(
         "min_area_m2": choices.min_area_m2,
         "resolution_m": choices.resolution_m or result.image.resolution_m,
         "notes": list(result.notes),
-        "areas": results.area_rows(result),
+        "areas": class_figures(result),
         "scores": report,
     }
     return json.dumps(facts, indent=2, ensure_ascii=False).encode()
+
+
+def trajectory(page: str, source: Source, result: TrajectoryResult, key: str) -> None:
+    """Show the download buttons of a trajectory."""
+    stem = f"{file_stem(source.title)}_{result.card.id}_trajectory"
+    wanted = (
+        ("GIF", "trajectory.gif", "image/gif", "gif_box"),
+        ("MP4", "trajectory.mp4", "video/mp4", "movie"),
+        ("Numbers", "trajectory.json", "application/json", "data_object"),
+        ("All frames", "", "application/zip", "folder_zip"),
+    )
+    with st.container(horizontal=True, key=f"{page}-exports"):
+        for label, name, mime, icon in wanted:
+            st.download_button(
+                label,
+                data=lambda name=name: trajectory_file(key, result, name),
+                file_name=stem + (Path(name).suffix or ".zip"),
+                mime=mime,
+                icon=f":material/{icon}:",
+                on_click="ignore",
+                key=f"{page}.download.{label}",
+            )
+
+
+def trajectory_file(key: str, result: TrajectoryResult, name: str) -> bytes:
+    """One file of a trajectory, or all of them as a ZIP when no name is given."""
+    archive = _trajectory_zip(key, result)
+    if not name:
+        return archive
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        return files.read(name)
+
+
+@lru_cache(maxsize=4)
+def _trajectory_zip(key: str, result: TrajectoryResult) -> bytes:
+    """All files that `n2m trajectory` writes, as a ZIP."""
+    from n2m_core.tasks.trajectory import write_trajectory
+
+    stream = io.BytesIO()
+    with tempfile.TemporaryDirectory(prefix="n2m-") as folder:
+        out = Path(folder) / "trajectory"
+        write_trajectory(result, out)
+        with zipfile.ZipFile(stream, "w") as files:
+            for path in sorted(each for each in out.rglob("*") if each.is_file()):
+                files.write(path, path.relative_to(out).as_posix())
+    return stream.getvalue()

@@ -43,7 +43,7 @@ h1 { letter-spacing: -0.015em; padding-bottom: 0.1rem !important; }
   color: color-mix(in srgb, currentColor 74%, transparent); }
 .n2m-quiet { font-size: 0.86rem; line-height: 1.45;
   color: color-mix(in srgb, currentColor 66%, transparent); }
-.n2m-quiet p { margin: 0 0 0.35rem; }
+.n2m-quiet p { margin: 0 0 0.35rem; font-size: inherit; }
 .n2m-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .n2m-table th { font-weight: 600; font-size: 0.8rem; text-align: right; padding: 4px 10px 4px 0;
   color: color-mix(in srgb, currentColor 62%, transparent); }
@@ -60,6 +60,7 @@ h1 { letter-spacing: -0.015em; padding-bottom: 0.1rem !important; }
   color: color-mix(in srgb, currentColor 70%, transparent); }
 [data-testid="stFileUploaderDropzone"] { min-height: 2.5rem; padding: 0.1rem 0.7rem 0.1rem 0.1rem;
   display: flex; flex-direction: row; align-items: center; gap: 0.8rem; }
+[class*="st-key-narrow"] [data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
 [data-testid="stFileUploaderDropzone"] button { border: none; background: transparent; }
 @media (max-width: 640px) {
   .block-container, [data-testid="stMainBlockContainer"] { padding: 3.2rem 0.9rem 3rem; }

@@ -56,11 +56,7 @@ def pick_card(task: str, asked: str | None) -> CheckpointCard | None:
     """Let the person choose a checkpoint of a task; None, and said so, when none is installed."""
     cards = {card.id: card for card in resources.cards(task) if not card.id.endswith("-plain")}
     if not cards:
-        frame.empty(
-            "No trained weights are installed",
-            "This page needs a checkpoint in the checkpoints folder. Fetch the repository again "
-            "with its checkpoints, or train one with n2m train.",
-        )
+        say_no_weights()
         return None
     key = f"{task}.w.checkpoint"
     if asked is not None:
@@ -75,6 +71,15 @@ def pick_card(task: str, asked: str | None) -> CheckpointCard | None:
         format_func=lambda each: cards[each].title,
     )
     return cards[state.keep(key, chosen)]
+
+
+def say_no_weights() -> None:
+    """Say that there is no checkpoint, and how to get one."""
+    frame.empty(
+        "No trained weights are installed",
+        "This page needs a checkpoint in the checkpoints folder. Fetch the repository again "
+        "with its checkpoints, or train one with n2m train.",
+    )
 
 
 def sources(task: str) -> dict[str, Source]:
@@ -115,15 +120,13 @@ def upload_image(task: str) -> None:
     _uploader(f"{task}.image", "Your own image", lambda kept: _add_image(task, kept))
 
 
-def upload_pair(task: str) -> None:
-    """Two places to drop the dates of a pair."""
-    left, right = st.columns(2)
-    with left:
-        _uploader(
-            f"{task}.before", "Your image before", lambda kept: _add_half(task, "before", kept)
-        )
-    with right:
-        _uploader(f"{task}.after", "Your image after", lambda kept: _add_half(task, "after", kept))
+def upload_half(task: str, half: str) -> None:
+    """A place to drop one date of a pair; `half` is "before" or "after"."""
+    with st.container(key=f"narrow-{task}-{half}"):
+        _uploader(f"{task}.{half}", f"Your {half}", lambda kept: _add_half(task, half, kept))
+        other: Upload | None = st.session_state.get(f"{task}.{half}")
+        if other is not None:
+            st.caption(errors.plain(other.name))
 
 
 def upload_truth(source: Source) -> Path | None:

@@ -45,12 +45,21 @@ class Layer:
     crisp: bool = False
 
 
-def image_layer(title: str, image: GeoImage, rgb: NDArray[np.uint8], max_px: int = MAX_PX) -> Layer:
+def image_layer(
+    title: str,
+    image: GeoImage,
+    rgb: NDArray[np.uint8],
+    max_px: int = MAX_PX,
+    *,
+    quality: int = 85,
+) -> Layer:
     """Lay an RGB picture of an image (uint8 [H, W, 3]) on the map."""
     drawn, bounds = _warp(image, np.moveaxis(rgb, -1, 0), max_px, "average")
     alpha = np.where(drawn.valid, 255, 0).astype(np.uint8)
     rgba = np.dstack([np.moveaxis(drawn.pixels, 0, -1), alpha])
-    return Layer(title, _data_uri("webp", render.encode_webp(rgba)), bounds, "base")
+    return Layer(
+        title, _data_uri("webp", render.encode_webp(rgba, quality=quality)), bounds, "base"
+    )
 
 
 def mask_layer(

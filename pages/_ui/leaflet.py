@@ -37,8 +37,11 @@ class UnknownAssetError(Exception):
 class OfflineMap(folium.Map):
     """A folium map whose only scripts are Leaflet and our own, all known to `offline_html`."""
 
-    default_js: ClassVar[list[tuple[str, str]]] = [("leaflet", LEAFLET_JS), ("n2m", MAP_JS)]
-    default_css: ClassVar[list[tuple[str, str]]] = [("leaflet_css", LEAFLET_CSS), ("n2m", MAP_CSS)]
+    default_js: ClassVar[list[tuple[str, str]]] = [("leaflet", LEAFLET_JS), ("n2m_js", MAP_JS)]
+    default_css: ClassVar[list[tuple[str, str]]] = [
+        ("leaflet_css", LEAFLET_CSS),
+        ("n2m_css", MAP_CSS),
+    ]
 
 
 def offline_html(figure: Figure) -> str:

@@ -70,7 +70,7 @@ def overlay_html(layers: Sequence[Layer], setting: Setting) -> str:
     made = _new_map(setting)
     _add_layers(made, layers, setting)
     _add_controls(made, setting, _union(layers), full=True)
-    return _figure_html([made], [""], [])
+    return _figure_html([made])
 
 
 def swipe_html(left: Panel, right: Panel, setting: Setting, *, share: float = 0.5) -> str:
@@ -82,7 +82,7 @@ def swipe_html(left: Panel, right: Panel, setting: Setting, *, share: float = 0.
     made.add_child(MapCall("swipe", {"left": "n2mleft", "right": "n2mright", "share": share}))
     made.add_child(MapCall("sides", {"left": left.title, "right": right.title}))
     _add_controls(made, setting, _union([*left.layers, *right.layers]), full=True)
-    return _figure_html([made], [""], [])
+    return _figure_html([made])
 
 
 def side_by_side_html(panels: Sequence[Panel], setting: Setting) -> str:
@@ -114,37 +114,35 @@ def player_html(
 def _row_html(panels: Sequence[Panel], setting: Setting, player: Mapping[str, Json] | None) -> str:
     """Several synchronised maps of one figure, with the player's options when they have frames."""
     bounds = _union([layer for panel in panels for layer in panel.layers])
-    made = []
+    made: list[OfflineMap] = []
+    columns = len(panels) if len(panels) < 5 else 3
     for panel in panels:
-        made.append(_new_map(setting))
+        made.append(_new_map(setting, panel.title, columns))
         _add_layers(made[-1], panel.layers, setting)
         last = len(made) == len(panels)
         _add_controls(made[-1], setting, bounds, full=player is None and last)
     calls: list[FigureCall] = [FigureCall("sync", made, {})]
     if player is not None:
         calls.append(PlayerCall("player", made, player))
-    return _figure_html(made, [panel.title for panel in panels], calls)
+    return _figure_html(made, calls)
 
 
-def _figure_html(
-    made: Sequence[OfflineMap], titles: Sequence[str], calls: Sequence[FigureCall]
-) -> str:
+def _figure_html(made: Sequence[OfflineMap], calls: Sequence[FigureCall] = ()) -> str:
     """Put maps into one figure and render it."""
     figure = Figure()
     for each in made:
         figure.add_child(each)
-    options: Mapping[str, Json] = {"titles": list(titles), "columns": len(made)}
-    for call in (FigureCall("panels", made, options), *calls):
+    for call in calls:
         figure.add_child(call)
     return offline_html(figure)
 
 
-def _new_map(setting: Setting) -> OfflineMap:
-    """A bare map, in degrees or in pixel space."""
-    return OfflineMap(
+def _new_map(setting: Setting, title: str = "", columns: int = 1) -> OfflineMap:
+    """A bare map, in degrees or in pixel space, in its place in the figure's grid."""
+    made = OfflineMap(
         tiles=None,
         crs="Simple" if setting.pixels else "EPSG3857",
-        zoom_snap=0.25,
+        zoom_snap=0.1,
         zoom_delta=0.5,
         min_zoom=-8 if setting.pixels else 1,
         max_zoom=8 if setting.pixels else 26,
@@ -152,6 +150,8 @@ def _new_map(setting: Setting) -> OfflineMap:
         zoom_animation=False,
         font_size="13px",
     )
+    made.add_child(MapCall("panel", {"title": title, "columns": columns}))
+    return made
 
 
 def _add_layers(
@@ -201,7 +201,7 @@ def _full_controls(setting: Setting) -> list[tuple[str, dict[str, Json]]]:
     calls.append(("opacity", {"label": "Map", "value": setting.opacity, "position": "bottomright"}))
     if setting.pixels:
         text = "No georeference: shown in pixel space"
-        calls.append(("note", {"text": text, "position": "topright"}))
+        calls.append(("note", {"text": text, "position": "bottomleft"}))
     elif setting.basemap:
         calls.append(("basemap", _basemap_options(setting.basemap)))
     return calls
@@ -214,7 +214,7 @@ def _basemap_options(basemap: Basemap) -> dict[str, Json]:
         "attribution": basemap.attribution,
         "maxNativeZoom": basemap.max_native_zoom,
         "subdomains": basemap.subdomains,
-        "message": "Basemap unavailable (no internet): pictures and map only",
+        "message": "Basemap unavailable (no internet)",
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +82,12 @@ def cards(task: str | None = None) -> list[CheckpointCard]:
     return [card for card in found if task in (None, card.task)]
 
 
-@st.cache_resource(max_entries=3, show_spinner=False)
+@lru_cache(maxsize=3)
 def _model(folder: Path, checkpoint: str, sha256: str) -> LoadedModel:
-    """Load a checkpoint; its checksum in the key notices exchanged weights."""
+    """Load a checkpoint; its checksum in the key notices exchanged weights.
+
+    Streamlit's own cache would look for a page's run, which the worker thread does not have.
+    """
     from n2m_core import checkpoints
 
     return checkpoints.load(checkpoint, root=folder)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import streamlit as st
 
-from n2m_core import raster_io
 from pages._ui import errors, frame, inputs, jobs
 from pages._ui.adjust import has_background
-from pages._ui.compute import Choices, Mapped, read_truth
+from pages._ui.compute import Choices, Mapped
 from pages._ui.inputs import Source
 
 if TYPE_CHECKING:
@@ -35,45 +33,25 @@ def notes(result: MapResult, source: Source) -> None:
     frame.quiet(f"{source.note}. {made}", *result.notes)
 
 
-def area_rows(result: MapResult) -> list[dict[str, Any]]:
-    """Area of every class: name, share of the valid ground, m2 (None when unknown) and pixels."""
-    per_row = raster_io.ground_areas_m2(result.image)
-    count = len(result.card.classes)
-    pixels = np.bincount(result.labels.ravel(), minlength=256)[:count]
-    total = max(1, int(pixels.sum()))
-    rows = []
-    for index, entry in enumerate(result.card.classes):
-        m2 = None
-        if per_row is not None:
-            m2 = float(((result.labels == index).sum(axis=1) * per_row).sum())
-        rows.append(
-            {
-                "class": entry.name,
-                "share": float(pixels[index]) / total,
-                "area_m2": m2,
-                "pixels": int(pixels[index]),
-            }
-        )
-    return rows
-
-
 def areas(result: MapResult) -> None:
     """Show the area of every class."""
+    from n2m_core.tasks.export import class_figures
+
     st.subheader("Areas", anchor=False)
-    rows = area_rows(result)
+    rows = class_figures(result)
     known = rows[0]["area_m2"] is not None
     unit = "Area, m²" if known else "Area, pixels"
     frame.table(
         ("Class", unit, "Share"),
         [
             (
-                row["class"],
+                row["name"],
                 f"{row['area_m2'] if known else row['pixels']:,.0f}",
                 f"{100 * row['share']:.1f} %",
             )
             for row in rows
         ],
-        [entry.color for entry in result.card.classes],
+        [row["color"] for row in rows],
     )
     if not known:
         frame.quiet("The ground size of a pixel is unknown; state it under Adjust to get m².")
@@ -105,7 +83,7 @@ def truth_of(source: Source, card: CheckpointCard) -> Path | None:
 def _truth_names(card: CheckpointCard) -> tuple[str, ...]:
     """Names of the sample truths that fit a checkpoint, the best one first."""
     if card.task == "change":
-        return ("change",)
+        return ("change",) if len(card.classes) > 2 else ("damage", "change")
     return ("buildings",) if has_background(card) else ("land_cover",)
 
 
@@ -132,6 +110,7 @@ def _score(path: Path, result: MapResult, progress: Progress) -> Report:
     """Score one map with the code of `n2m evaluate`; in the worker."""
     from n2m_core.datasets.base import Sample
     from n2m_core.tasks.evaluate import EvaluateParams, score_maps
+    from n2m_core.tasks.truth import read_truth
 
     grid = result.image if result.before is None else result.before
     truth = read_truth(path, grid, result.card)

@@ -94,4 +94,5 @@ _BLOCKS = {
     "down_block_types": ["DownBlock2D", "DownBlock2D"],
     "up_block_types": ["UpBlock2D", "UpBlock2D"],
     "layers_per_block": 1,
+    "attention_head_dim": 4,
 }

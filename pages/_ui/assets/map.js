@@ -28,9 +28,29 @@ const n2m = (() => {
     setInterval(apply, 1000);
   };
 
+  /* Borrow the app's typeface: its font rules hold in this frame as well, at the same address. */
+  const borrowFonts = () => {
+    try {
+      const faces = [];
+      for (const sheet of parent.document.styleSheets) {
+        const base = sheet.href || parent.document.baseURI;
+        for (const rule of sheet.cssRules) {
+          if (!/^@font-face.*Source S/s.test(rule.cssText)) continue;
+          faces.push(
+            rule.cssText.replace(/url\("([^"]+)"\)/g, (_, at) => `url("${new URL(at, base)}")`),
+          );
+        }
+      }
+      make("style", "", document.head, faces.join("\n"));
+    } catch (blocked) {
+      /* a saved copy opened on its own: the system's typeface stands */
+    }
+  };
+
   const overlaysOf = (map) => (map.n2mOverlays = map.n2mOverlays || []);
 
   const start = (map, { bounds }) => {
+    if (map.attributionControl) map.attributionControl.setPrefix(false);
     const fit = () => {
       map.invalidateSize({ pan: false });
       map.fitBounds(bounds, { animate: false, padding: [6, 6] });
@@ -171,17 +191,18 @@ const n2m = (() => {
     }
   };
 
-  /* Lay the maps out in a grid, each under its title; the frame's height follows from the grid. */
-  const panels = (maps, { titles, columns }) => {
-    const grid = make("div", "n2m-panels");
-    grid.dataset.columns = columns;
-    document.body.prepend(grid);
-    maps.forEach((map, i) => {
-      const panel = make("section", "n2m-panel", grid);
-      if (titles[i]) make("h2", "", panel, titles[i]);
-      panel.appendChild(map.getContainer());
-      map.invalidateSize({ pan: false });
-    });
+  /* Put the map into the figure's grid under its title; the frame's height follows the grid. */
+  const panel = (map, { title, columns }) => {
+    let grid = document.querySelector(".n2m-panels");
+    if (!grid) {
+      grid = make("div", "n2m-panels");
+      grid.dataset.columns = columns;
+      document.body.prepend(grid);
+    }
+    const section = make("section", "n2m-panel", grid);
+    if (title) make("h2", "", section, title);
+    section.appendChild(map.getContainer());
+    map.invalidateSize({ pan: false });
   };
 
   /* The class under the pointer is read from the mask's own pixels. */
@@ -226,8 +247,8 @@ const n2m = (() => {
     const control = L.control({ position });
     control.onAdd = () => {
       const box = make("div", "n2m-box n2m-readout");
-      const rest = pixels ? "pixel coordinates under the pointer" : "coordinates under the pointer";
       const show = (event) => {
+        box.hidden = false;
         box.textContent = place(event.latlng, pixels);
         const name = nameOf(map, classes, event.latlng);
         if (name) {
@@ -235,7 +256,7 @@ const n2m = (() => {
           make("b", "", box, name);
         }
       };
-      box.textContent = rest;
+      box.hidden = true;
       map.on("mousemove click", show);
       return box;
     };
@@ -279,7 +300,7 @@ const n2m = (() => {
     const giveUp = () => {
       if (loaded || !map.hasLayer(tiles)) return;
       map.removeLayer(tiles);
-      note(map, { text: message, position: "topright" });
+      note(map, { text: message, position: "bottomleft" });
     };
     tiles.on("tileload", () => (loaded += 1));
     tiles.on("tileerror", () => ++failed >= 2 && giveUp());
@@ -290,8 +311,9 @@ const n2m = (() => {
   };
 
   return {
-    make, followTheme, overlaysOf, applyOpacity, start, pane, raster, note, sides, legend, opacity,
-    swipe, sync, panels, readout, scale, basemap,
+    make, followTheme, borrowFonts, overlaysOf, applyOpacity, start, pane, raster, note, sides, legend, opacity,
+    swipe, sync, panel, readout, scale, basemap,
   };
 })();
 n2m.followTheme();
+n2m.borrowFonts();
