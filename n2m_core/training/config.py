@@ -39,6 +39,8 @@ class SourceConfig:
         only: keep the files whose stem starts with one of these.
         zoom: zoom level of xyz tiles to use.
         layout: how `label_pairs` reads `root`: folder or xyz.
+        focus: share of the crops that are laid around a target pixel (any class but the first),
+            for targets so rare that random crops hardly ever show one.
     """
 
     kind: SourceKind
@@ -53,6 +55,7 @@ class SourceConfig:
     only: tuple[str, ...] = ()
     zoom: int | None = None
     layout: Literal["folder", "xyz"] = "folder"
+    focus: float = 0.0
 
 
 @dataclass(frozen=True)

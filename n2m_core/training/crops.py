@@ -57,14 +57,27 @@ class Cropper:
         """Draw a ground resolution, log-uniform, metres."""
         return float(math.exp(rng.uniform(math.log(self.low_m), math.log(self.high_m))))
 
-    def cut(self, tile: Tile, resolution_m: float, rng: Rng) -> Crop:
-        """Cut one crop; a tile too small for it is mirrored at its border."""
+    def cut(
+        self, tile: Tile, resolution_m: float, rng: Rng, held: tuple[int, int] | None = None
+    ) -> Crop:
+        """Cut one crop; a tile too small for it is mirrored at its border.
+
+        Args:
+            tile: the tile.
+            resolution_m: ground size of the crop's pixels.
+            rng: decides place and turn.
+            held: row and column of a pixel that the crop is to lie around, None for anywhere.
+
+        Returns:
+            The crop.
+        """
+        row, col = held or (None, None)
         angle = rng.uniform(-math.pi / 4, math.pi / 4) if rng.random() < self.rotate else 0.0
         reach = abs(math.cos(angle)) + abs(math.sin(angle))
         scale = resolution_m / tile.resolution_m
         height, width = tile.label.shape
-        rows, top = _span(height, self.crop_px * scale * reach, rng)
-        cols, left = _span(width, self.crop_px * scale * reach, rng)
+        rows, top = _span(height, self.crop_px * scale * reach, rng, row)
+        cols, left = _span(width, self.crop_px * scale * reach, rng, col)
         size = (self._resized(rows / scale, angle), self._resized(cols / scale, angle))
         image = torch.from_numpy(tile.image[:, top : top + rows, left : left + cols]).float() / 255
         label = torch.from_numpy(tile.label[top : top + rows, left : left + cols]).float()
@@ -94,10 +107,13 @@ class Cropper:
         return torch.stack([2 * turned_x / size[1], 2 * turned_y / size[0]], dim=-1)[None]
 
 
-def _span(length: int, wanted: float, rng: Rng) -> tuple[int, int]:
-    """Choose a run of pixels: its length and its start."""
+def _span(length: int, wanted: float, rng: Rng, held: int | None) -> tuple[int, int]:
+    """Choose a run of pixels, its length and its start; `held` comes to lie in its middle half."""
     run = min(max(math.ceil(wanted), 1), length)
-    return run, int(rng.integers(0, length - run + 1))
+    if held is None:
+        return run, int(rng.integers(0, length - run + 1))
+    start = held - round(run * rng.uniform(0.25, 0.75))
+    return run, min(max(start, 0), length - run)
 
 
 def _mirrored(image: Tensor, label: Tensor, rng: Rng) -> Crop:

@@ -18,6 +18,7 @@ from n2m_core.errors import ConfigError
 from n2m_core.training.augment import radiometric
 from n2m_core.training.config import AugmentConfig, SourceConfig
 from n2m_core.training.crops import Crop, Cropper, Rng, Tile
+from n2m_core.training.losses import IGNORED
 from n2m_core.training.pairs import change_label, edited, jiggled
 from n2m_core.training.scene_bank import scene_tiles
 
@@ -62,9 +63,23 @@ class AbstractSource(ABC):
 class TileSource(AbstractSource):
     """Crops of labelled tiles, single-date or two dates stacked."""
 
+    def __init__(self, config: SourceConfig, tiles: Sequence[Tile]) -> None:
+        """Find the targets to lay crops around."""
+        super().__init__(config, tiles)
+        found = [np.flatnonzero((tile.label != 0) & (tile.label != IGNORED)) for tile in tiles]
+        self._targets = [(i, pixels) for i, pixels in enumerate(found) if pixels.size]
+        # The root keeps one crowded tile from filling every batch.
+        chances = np.sqrt([pixels.size for _, pixels in self._targets])
+        self._chances = chances / chances.sum() if self._targets else chances
+
     def draw(self, cropper: Cropper, rng: Rng) -> Crop:
-        """Cut a random tile at a random place."""
-        return self._cut(cropper, cropper.resolution(rng), rng)
+        """Cut a random tile at a random place, or around a target."""
+        if not self._targets or rng.random() >= self.config.focus:
+            return self._cut(cropper, cropper.resolution(rng), rng)
+        index, pixels = self._targets[int(rng.choice(len(self._targets), p=self._chances))]
+        tile = self.tiles[index]
+        row, col = divmod(int(rng.choice(pixels)), tile.label.shape[1])
+        return cropper.cut(tile, cropper.resolution(rng), rng, (row, col))
 
 
 class LabelPairSource(AbstractSource):
@@ -131,7 +146,7 @@ def _tiles(samples: Iterable[Sample], config: SourceConfig) -> list[Tile]:
         pixels = np.concatenate([date.pixels[:3] for date in dates])
         label = sample.label.copy()
         for date in dates:
-            label[~date.valid] = 255
+            label[~date.valid] = IGNORED
         tiles.append(Tile(pixels, label, resolution))
     return tiles
 

@@ -81,3 +81,13 @@ def test_blur_keeps_a_constant_and_spreads_a_point() -> None:
     point = torch.zeros(3, 15, 15)
     point[:, 7, 7] = 1
     assert blur(point, 1.0)[0, 7, 7].item() == pytest.approx(1 / (2 * math.pi), abs=0.01)
+
+
+@pytest.mark.parametrize("rotate", [0.0, 1.0])
+def test_a_crop_can_be_laid_around_a_pixel(rotate: float) -> None:
+    tile = checkered(300, 400)
+    tile.label[250:253, 40:43] = 1
+    cropper = Cropper(32, 0.1, 1.0, rotate=rotate)
+    for seed in range(20):
+        crop = cropper.cut(tile, 0.5, np.random.default_rng(seed), (251, 41))
+        assert (crop.label == 1).any()
