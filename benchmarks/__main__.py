@@ -12,10 +12,11 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
+from benchmarks.figures import CORES
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
@@ -24,7 +25,8 @@ INTRODUCTION = """# Benchmarks
 
 `make bench` measures these figures, each by a script in `benchmarks/`, and writes this page. They
 are of the machine and the moment named under each title; ratios are measured within one run. A
-limit is what the project promises for two processor cores.
+limit is what the project promises for two processor cores; where other work kept one of them busy,
+one thread was used.
 """
 
 
@@ -38,22 +40,37 @@ def machine() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "processor": cpu,
-        "cores": os.cpu_count(),
+        "cores": os.cpu_count() or 1,
         "load_before": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": version("torch"),
     }
 
 
-def measure(name: str) -> dict[str, Any] | None:
+def free_threads(cores: int, load: float | None) -> int:
+    """Threads for the scripts, one or two: as many as there are cores without other work.
+
+    Args:
+        cores: the machine's.
+        load: processes that already run, on average; None when unknown.
+    """
+    return max(1, min(CORES, cores - round(load or 0)))
+
+
+def measure(name: str, at: dict[str, Any]) -> dict[str, Any] | None:
     """Run one script and read its JSON; None when it failed (what it said is on the screen)."""
-    setting = machine()
-    command = [sys.executable, "-m", f"benchmarks.{name}"]
-    done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, check=False)
+    threads = free_threads(at["cores"], at["load_before"])
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}"],
+        cwd=HERE.parent,
+        env={"OMP_NUM_THREADS": str(threads), **os.environ},
+        stdout=subprocess.PIPE,
+        check=False,
+    )
     if done.returncode:
         return None
     result: dict[str, Any] = json.loads(done.stdout)
-    return {**result, "machine": setting}
+    return {**result, "machine": at}
 
 
 def limit_text(figure: dict[str, Any]) -> str:
@@ -112,10 +129,12 @@ def main(words: list[str]) -> int:
         return 1
     former = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     results = {name: former[name] for name in scripts if name in former}
+    # Once, before the scripts make the machine busy themselves.
+    at = machine()
     failed = []
     for name in chosen:
         print(f"{name} ...", flush=True)
-        result = measure(name)
+        result = measure(name, at)
         if result is None:
             failed.append(name)
             continue

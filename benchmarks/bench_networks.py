@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.figures import CORES, Figure, report, time_in_turn, use_two_cores
+from benchmarks.figures import Figure, report, time_in_turn, use_threads
 from n2m_core.models.noise2map import NetworkConfig, Noise2Map, channels_last
 from n2m_core.training.runner import TILE_PX, gflop_per_tile
 
@@ -28,7 +28,7 @@ def one_pass(model: Noise2Map) -> Callable[[], object]:
 
 def main() -> None:
     """Measure both networks in one run."""
-    use_two_cores()
+    threads = use_threads()
     models = {
         variant: channels_last(Noise2Map(NetworkConfig(variant, BANDS, CLASSES)).eval())
         for variant in ("compact", "paper")
@@ -52,8 +52,8 @@ def main() -> None:
         ]
     report(
         "Compact network against the paper's",
-        f"One {TILE_PX} px tile of {BANDS} bands on the processor, float32, {CORES} threads; the "
-        f"fastest of {REPEATS} passes each, in turn. The weights are random: the time does not "
+        f"One {TILE_PX} px tile of {BANDS} bands on the processor, float32, {threads} thread(s); "
+        f"the fastest of {REPEATS} passes each, in turn. The weights are random: the time does not "
         "depend on them.",
         figures,
     )

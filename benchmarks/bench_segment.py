@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.figures import CORES, Figure, report, time_in_turn, use_two_cores
+from benchmarks.figures import Figure, report, time_in_turn, use_threads
 from n2m_core.checkpoints import load
 from n2m_core.scenes import held_out
 from n2m_core.tasks import segment
@@ -14,7 +14,7 @@ CHECKPOINT, SIZE_PX, REPEATS = "n2m-buildings", 512, 5
 
 def main() -> None:
     """Measure load and segmentation."""
-    use_two_cores()
+    threads = use_threads()
     started = time.perf_counter()
     model = load(CHECKPOINT, device="cpu")
     load_s = time.perf_counter() - started
@@ -22,8 +22,8 @@ def main() -> None:
     taken = time_in_turn({"map": lambda: segment.run(scene.image, model)}, REPEATS)["map"]
     report(
         f"Segmentation of {SIZE_PX} px",
-        f"{CHECKPOINT} on a held-out scene at the checkpoint's resolution, {CORES} threads; median "
-        f"of {REPEATS} runs after the load and one more run.",
+        f"{CHECKPOINT} on a held-out scene at the checkpoint's resolution, {threads} thread(s); "
+        f"median of {REPEATS} runs after the load and one more run.",
         [
             Figure("Segmentation", taken.median_s, "s", at_most=2),
             Figure("Segmentation, fastest run", taken.fastest_s, "s"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.figures import CORES, Figure, report, time_in_turn, use_two_cores
+from benchmarks.figures import Figure, report, time_in_turn, use_threads
 from n2m_core.checkpoints import load
 from n2m_core.scenes import held_out
 from n2m_core.tasks import trajectory
@@ -12,7 +12,7 @@ CHECKPOINT, SIZE_PX, STEPS, REPEATS = "n2m-buildings", 256, 21, 3
 
 def main() -> None:
     """Measure the frames; writing GIF and MP4 is not part of it."""
-    use_two_cores()
+    threads = use_threads()
     model = load(CHECKPOINT, device="cpu")
     scene = next(held_out(1, size=SIZE_PX, resolution_m=model.card.resolution_m))
     params = trajectory.TrajectoryParams(steps=STEPS)
@@ -20,8 +20,8 @@ def main() -> None:
     taken = time_in_turn(calls, REPEATS)["frames"]
     report(
         f"Trajectory of {STEPS} timesteps",
-        f"{CHECKPOINT} on a held-out scene of {SIZE_PX} px at the checkpoint's resolution, {CORES} "
-        f"threads; median of {REPEATS} runs after the load and one more run.",
+        f"{CHECKPOINT} on a held-out scene of {SIZE_PX} px at the checkpoint's resolution, "
+        f"{threads} thread(s); median of {REPEATS} runs after the load and one more run.",
         [
             Figure("Trajectory", taken.median_s, "s", at_most=4),
             Figure("Trajectory, fastest run", taken.fastest_s, "s"),

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
-import torch
-
 CORES = 2
 """The limits are meant for two processor cores."""
 
@@ -68,9 +66,17 @@ def time_in_turn(calls: Mapping[str, Callable[[], object]], repeats: int) -> dic
     }
 
 
-def use_two_cores() -> None:
-    """Let torch use as many threads as the limits are meant for."""
-    torch.set_num_threads(CORES)
+def use_threads() -> int:
+    """Hold torch to the cores that the limits are meant for; how many threads it uses then.
+
+    OMP_NUM_THREADS=1 asks for fewer: threads that wait for each other on a busy machine are far
+    slower than one.
+    """
+    # Here, so that the runner, which only gathers figures, starts at once.
+    import torch
+
+    torch.set_num_threads(min(CORES, torch.get_num_threads()))
+    return torch.get_num_threads()
 
 
 def report(title: str, setting: str, figures: list[Figure]) -> None:

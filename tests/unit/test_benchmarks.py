@@ -80,12 +80,22 @@ def test_runner_writes_results_and_page(runner: ModuleType) -> None:
 
 
 def test_failed_script_fails_the_run_and_keeps_its_former_result(runner: ModuleType) -> None:
-    former = {**runner.measure("bench_good"), "title": "Former"}
+    former = {**runner.measure("bench_good", runner.machine()), "title": "Former"}
     runner.write(runner.RESULTS, json.dumps({"bench_ill": former, "bench_gone": former}))
     assert runner.main([]) == 1
     results = json.loads(runner.RESULTS.read_text())
     assert results.keys() == {"bench_good", "bench_ill"}
     assert results["bench_ill"]["title"] == "Former"
+
+
+@pytest.mark.parametrize(
+    ("cores", "load", "threads"),
+    [(2, 0.1, 2), (2, 1.0, 1), (2, 11.0, 1), (16, 3.0, 2), (1, 0.0, 1), (2, None, 2)],
+)
+def test_threads_are_those_that_other_work_leaves(
+    runner: ModuleType, cores: int, load: float | None, threads: int
+) -> None:
+    assert runner.free_threads(cores, load) == threads
 
 
 def test_unknown_script_is_an_error(runner: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
