@@ -127,6 +127,7 @@ def test_a_tile_too_small_for_blocks_has_no_interval() -> None:
     report = evaluate([tile("one", ONE, ONE_TRUTH)], model(), EvaluateParams())
     assert report["target"]["low"] is None
     assert report["target"]["high"] is None
+    assert report["mean"]["low"] is None
     assert report["target"]["f1"] == 6 / 8
 
 
@@ -271,6 +272,17 @@ def test_a_binary_change_label_scores_built_and_demolished_together() -> None:
     assert binary["boundary"] == by_class["boundary"]
     assert binary["classes"][1]["f1"] == binary["target"]["f1"]
     assert any("scored together" in note for note in binary["notes"])
+
+
+def test_pixels_without_data_at_either_date_count_nowhere_in_change() -> None:
+    for kind, label in (("classes", BY_CLASS), ("binary", AS_BINARY)):
+        whole = pair("a", GAIN, label, kind)
+        assert whole.after is not None
+        valid = np.array([[True, True, True], [True, True, False]])
+        holed = replace(whole, after=replace(whole.after, valid=valid))
+        target = evaluate([holed] * 2, change_model(), EvaluateParams())["target"]
+        # The missed pixel has no data at the later date.
+        assert (target["f1"], target["recall"]) == (1, 1)
 
 
 def test_binary_and_class_labels_in_one_split_are_scored_as_binary() -> None:
