@@ -173,7 +173,7 @@ def landsat(root: Path, place: str) -> None:
     bands = np.arange(6)[:, None, None] + np.zeros((6, 2, 3))
     write(root / place / "A.tif", bands.astype(np.uint8), crs=UTM)
     write(root / place / "B.tif", bands.astype(np.uint8) + 10, crs=UTM)
-    write(root / place / "label.tif", [[0, 1, 255], [255, 1, 0]], crs=UTM, nodata=255)
+    write(root / place / "label.tif", [[0, 1, 255], [255, 1, 0]], crs=UTM)
 
 
 def test_landsat_change_leaves_255_out_and_reads_natural_colour(tmp_path: Path) -> None:
