@@ -106,10 +106,14 @@ def to_model_range(
     if limits is None:
         limits = input_limits(image, normalization)
     scaled = np.zeros(image.pixels.shape, np.float32)
+    # float32 would lose the small differences of large numbers; up to 16 bits it holds them all.
+    exact = np.float32 if image.pixels.dtype.itemsize <= 2 else np.float64
     for target, band, (low, high) in zip(scaled, image.pixels, limits, strict=True):
         if high > low:
-            # float64 factors: a float32 difference of large values loses the small ones.
-            target[:] = np.clip((band - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0)
+            np.subtract(band, exact(low), out=target, dtype=exact, casting="same_kind")
+            target *= np.float32(2.0 / (high - low))
+            target -= np.float32(1.0)
+            np.clip(target, -1.0, 1.0, out=target)
     scaled[:, ~image.valid] = 0.0
     return scaled
 

@@ -77,11 +77,22 @@ def to_rgb(
     limits = _limits(image, pixels, stretch)
     shown = np.zeros((*image.valid.shape, 3), np.uint8)
     for target, (band, (low, high)) in enumerate(zip(pixels, limits, strict=True)):
-        share = (band - low) / (high - low) if high > low else np.full(band.shape, 0.5)
-        shown[..., target] = np.rint(np.clip(share, 0, 1) * 255)
+        shown[..., target] = _to_bytes(band, low, high)
     if len(chosen) == 1:
         shown[:] = shown[..., :1]
     shown[~image.valid] = 0
+    return shown
+
+
+def _to_bytes(band: NDArray[Any], low: float, high: float) -> Picture:
+    """Map low to 0 and high to 255; one value alone becomes grey."""
+    if band.dtype.kind == "u" and band.dtype.itemsize <= 2:
+        # A table of all values that the dtype has is far smaller than a scene.
+        values = np.arange(np.iinfo(band.dtype).max + 1)
+        table = _to_bytes(values.astype(np.float64), low, high)
+        return np.take(table, band)
+    share = (band - low) / (high - low) if high > low else np.full(band.shape, 0.5)
+    shown: Picture = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
     return shown
 
 

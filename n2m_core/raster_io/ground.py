@@ -21,6 +21,9 @@ from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io.opening import RASTER_ERRORS
 
 LONLAT = "EPSG:4326"
+WEB_MERCATOR = "EPSG:3857"
+WORLD_TURNS = {LONLAT: 360.0, WEB_MERCATOR: 2 * np.pi * 6_378_137.0}
+"""Length of the equator in the units of each CRS that is shown to people."""
 _EPSG_CONFIDENCE = 100
 OUTLINE_POINTS = 20
 """Points on a side: its curve in another CRS is followed to well below a pixel."""
@@ -138,6 +141,8 @@ def centre_resolution_m(image: GeoImage) -> float | None:
 def lonlat_bounds(image: GeoImage) -> tuple[float, float, float, float]:
     """Give south, west, north, east of the image's outline in degrees.
 
+    East is more than 180 for an image across the 180th meridian.
+
     Raises:
         GridError: no georeference, or outside the range of the CRS.
     """
@@ -150,6 +155,8 @@ def lonlat_bounds(image: GeoImage) -> tuple[float, float, float, float]:
 def project_outline(image: GeoImage, crs: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Move the outline of an image, 20 points a side in one direction, to another CRS.
 
+    An image across the 180th meridian goes on beyond it to the east, as web maps want it.
+
     Raises:
         GridError: outside the range of the CRS.
     """
@@ -158,4 +165,8 @@ def project_outline(image: GeoImage, crs: str) -> tuple[NDArray[np.float64], NDA
     none, full = np.zeros(OUTLINE_POINTS), np.ones(OUTLINE_POINTS)
     rows = np.concatenate([none, rise, full, 1 - rise]) * image.height
     columns = np.concatenate([rise, full, 1 - rise, none]) * image.width
-    return project(image.crs, crs, *pixel_corners(image.transform, rows, columns))
+    x, y = project(image.crs, crs, *pixel_corners(image.transform, rows, columns))
+    turn = WORLD_TURNS.get(crs)
+    if turn is not None and np.ptp(x) > turn / 2:
+        x = x % turn
+    return x, y

@@ -19,6 +19,7 @@ from rasterio.warp import reproject
 from n2m_core.errors import GridError, NoOverlapError, ParameterError
 from n2m_core.geo_image import GeoImage, Mask, Pixels
 from n2m_core.raster_io.ground import (
+    WEB_MERCATOR,
     centre_resolution_m,
     lonlat_bounds,
     parse_crs,
@@ -27,7 +28,6 @@ from n2m_core.raster_io.ground import (
 from n2m_core.raster_io.opening import RASTER_ERRORS
 
 Resampling = Literal["nearest", "bilinear", "average"]
-WEB_MERCATOR = "EPSG:3857"
 MERCATOR_LIMIT_DEG = 85.051129
 """Latitude where the square Web Mercator map ends."""
 SAME_GRID_PX = 1e-3
@@ -159,16 +159,28 @@ def to_web_mercator(
             f"The image reaches from {south:.2f} to {north:.2f} degrees of latitude and a web map "
             f"ends at {MERCATOR_LIMIT_DEG:.2f}; cut it or look at it in pixels."
         )
-    longest = max(image.height, image.width)
-    if longest > max_px:
-        size = [max(1, round(n * max_px / longest)) for n in image.valid.shape]
-        method: Resampling = "nearest" if resampling == "nearest" else "average"
-        image = resample(image, *size, resampling=method)
     transform, height, width = _mercator_grid(image, max_px)
-    pixels, valid = _warp(image, WEB_MERCATOR, transform, (height, width), resampling)
+    thinned = _thin(image, max(image.height, image.width) / max(height, width))
+    pixels, valid = _warp(thinned, WEB_MERCATOR, transform, (height, width), resampling)
     moved = replace(image, pixels=pixels, valid=valid, crs=WEB_MERCATOR, transform=transform)
     moved = replace(moved, resolution_m=centre_resolution_m(moved))
     return moved, lonlat_bounds(moved)
+
+
+def _thin(image: GeoImage, shrink: float) -> GeoImage:
+    """Keep the middle pixel of blocks, so that about two a side remain for each pixel wanted."""
+    step = round(shrink / 2)
+    # An odd block has a middle pixel, which lies where the thinned grid says.
+    step -= step % 2 == 0
+    if step < 3 or min(image.valid.shape) < step:
+        return image
+    kept = slice(step // 2, None, step)
+    return replace(
+        image,
+        pixels=image.pixels[:, kept, kept],
+        valid=image.valid[kept, kept],
+        transform=image.transform @ Affine.scale(step),
+    )
 
 
 def _mercator_grid(image: GeoImage, max_px: int) -> tuple[Affine, int, int]:

@@ -260,6 +260,25 @@ class TestWebMercator:
         shown, _ = to_web_mercator(make_image(labels[None]), max_px=60, resampling="nearest")
         assert set(np.unique(shown.pixels)) == {0, 7}
 
+    def test_an_image_across_the_180th_meridian_is_one_piece(
+        self, make_image: ImageFactory
+    ) -> None:
+        """Fiji, UTM zone 60 south, 20 km wide; the bright block lies east of the meridian."""
+        pixels = np.full((1, 100, 200), 10, np.uint8)
+        pixels[:, 40:50, 180:190] = 250
+        grid = Affine(100, 0, 810_000, 0, -100, 8_100_000)
+        shown, (_, west, _, east) = to_web_mercator(
+            make_image(pixels, crs="EPSG:32760", transform=grid), max_px=400
+        )
+        assert 179 < west < 180 < east < 181
+        assert shown.valid.mean() > 0.9
+        _, columns = np.nonzero(shown.pixels[0] > 130)
+        longitude = west + (columns.mean() + 0.5) / shown.width * (east - west)
+        block = make_image(
+            pixels[:, :10, :10], crs="EPSG:32760", transform=grid @ Affine.translation(180, 40)
+        )
+        assert longitude == pytest.approx(np.mean(lonlat_bounds(block)[1::2]) % 360, abs=1e-3)
+
     def test_refuses_images_without_place(self, make_image: ImageFactory) -> None:
         with pytest.raises(GridError, match="no georeference"):
             to_web_mercator(make_image(crs=None), max_px=100)
@@ -297,3 +316,22 @@ def test_real_label_aligns_to_its_image(data_root: Path) -> None:
     aligned = align_to(read_labels(label), image, resampling="nearest")
     assert same_grid(aligned, image)
     assert set(np.unique(aligned.pixels)) <= {0, 255}
+
+
+@pytest.mark.parametrize("max_px", [30, 75, 130, 400])
+def test_a_large_scene_thinned_for_the_map_stays_in_place(
+    make_image: ImageFactory, max_px: int
+) -> None:
+    """A ramp in easting keeps its value at the place of every pixel, whatever the decimation."""
+    ramp = np.broadcast_to(np.arange(900, dtype=np.float32), (1, 700, 900)).copy()
+    image = make_image(ramp)
+    shown, (_, west, _, east) = to_web_mercator(image, max_px=max_px)
+    full, (_, full_west, _, full_east) = to_web_mercator(image, max_px=900)
+    assert west == pytest.approx(full_west, abs=1e-9)
+    assert east == pytest.approx(full_east, abs=1e-9)
+    middle, full_middle = shown.pixels[0, shown.height // 2], full.pixels[0, full.height // 2]
+    places = (np.arange(shown.width) + 0.5) / shown.width
+    wanted = np.interp(places, (np.arange(full.width) + 0.5) / full.width, full_middle)
+    inner = slice(shown.width // 10, -(shown.width // 10))
+    # Half a source pixel, and the grid's slight turn between the two middle rows.
+    np.testing.assert_allclose(middle[inner], wanted[inner], atol=1.0)
