@@ -118,7 +118,7 @@ def _with_truth(
         image=image,
         land_cover=cover,
         instances=instances,
-        damage=np.ascontiguousarray(canvas.damage[::2, ::2]),
+        damage=_sample_damage(canvas),
         plan=plan,
         appearance=look,
     )
@@ -134,6 +134,12 @@ def _sample_truth(canvas: Canvas) -> tuple[Instances, Labels]:
         part = canvas.land_cover[row::2, col::2]
         cover = np.where(part != BUILDING, part, cover)
     return instances, np.where(instances > 0, np.uint8(BUILDING), cover).astype(np.uint8)
+
+
+def _sample_damage(canvas: Canvas) -> Labels:
+    """Reduce the burnt footprints to the picture's grid by the same rule as the buildings."""
+    parts = [canvas.damage[row::2, col::2] for row in (0, 1) for col in (0, 1)]
+    return np.asarray(np.stack(parts).sum(axis=0) >= 2, dtype=np.uint8)
 
 
 def make_scene(params: SceneParams) -> Scene:

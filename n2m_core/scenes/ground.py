@@ -30,6 +30,7 @@ from n2m_core.scenes.textures import field, grain, step
 STALL_M = 2.7
 PARKING_PERIOD_M = 17.0
 MARKING_M = 0.16
+BRIDGED_LEVEL = 1
 
 
 def draw_ground(canvas: Canvas, plan: Plan, dryness: float) -> None:
@@ -71,7 +72,7 @@ def draw_ground(canvas: Canvas, plan: Plan, dryness: float) -> None:
     whole = _doubled(middle)
     _draw_water(rng, canvas, plan.patches, label, ("water", "pool"))
     _draw_streets(rng, canvas, plan, whole)
-    _draw_water(rng, canvas, plan.patches, label, ("sea",))
+    _draw_water(rng, canvas, plan.patches, _without_bridges(canvas, plan, label), ("sea", "river"))
 
 
 def _doubled(values: NDArray[Any]) -> NDArray[Any]:
@@ -205,6 +206,19 @@ def _draw_water(
         canvas.slope_x[mask] = 0.0
         canvas.slope_y[mask] = 0.0
         canvas.height[mask] = 0.0
+
+
+def _without_bridges(canvas: Canvas, plan: Plan, label: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Take the main streets out of the rivers' pixels, so that they cross as bridges."""
+    rivers = [n for n, patch in enumerate(plan.patches, start=1) if patch.use == "river"]
+    if not rivers:
+        return label
+    picture = Image.new("1", canvas.shape[::-1])
+    draw = ImageDraw.Draw(picture)
+    for street in plan.streets:
+        if street.level <= BRIDGED_LEVEL:
+            draw.polygon(_pixels(band(street.points, street.width_m), canvas.px_m), fill=1)
+    return np.where(np.asarray(picture) & np.isin(label, rivers), 0, label)
 
 
 def _draw_streets(rng: np.random.Generator, canvas: Canvas, plan: Plan, middle: Float) -> None:

@@ -76,11 +76,12 @@ def make_pair(params: SceneParams, story: Story = "any") -> ScenePair:
     before = render(_dated(plan, fates.before, fates.sites_before, None), first, params)
     after_plan = _dated(plan, fates.after, fates.sites_after, rng, scorched=fire)
     after = render(after_plan, second, params)
+    change = difference(before, after)
     return ScenePair(
         before=before,
         after=after,
-        change=difference(before, after),
-        damage=((after.damage > 0) & (before.instances > 0)).astype(np.uint8),
+        change=change,
+        damage=((after.damage > 0) & (change == DEMOLISHED)).astype(np.uint8),
         events=tuple(f"{count} {fate}" for fate, count in sorted(fates.counts.items())),
     )
 

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 Instances = NDArray[np.int32]
 Style = Literal["suburb", "town", "village", "desert_city", "any"]
-Use = Literal["lawn", "soil", "paved", "field", "water", "pool", "park", "parking", "sea"]
+Use = Literal["lawn", "soil", "paved", "field", "water", "pool", "park", "parking", "sea", "river"]
 Surface = Literal["asphalt", "concrete", "dirt", "path"]
 RoofKind = Literal["flat", "gable", "hip", "shed"]
 

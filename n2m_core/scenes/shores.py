@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from n2m_core.scenes.draft import Draft
-from n2m_core.scenes.scene import Floats, Patch
+from n2m_core.scenes.scene import Floats, Patch, Use
 
 CHANCES = {"suburb": 0.06, "town": 0.08, "village": 0.14, "desert_city": 0.35}
 
@@ -22,12 +22,16 @@ def lay_water(draft: Draft) -> None:
     width = 3.0 * extent if coast else float(rng.uniform(8.0, 45.0))
     bank = float(rng.uniform(1.5, 14.0))
     near = _shore(rng, extent)
-    sides = ((off - bank, off + width + bank, "soil"), (off, off + width, "sea"))
+    water: Use = "sea" if coast else "river"
+    sides: tuple[tuple[float, float, Use], ...] = (
+        (off - bank, off + width + bank, "soil"),
+        (off, off + width, water),
+    )
     for low, high, use in sides:
         polygon = _band(near, low, high, heading, extent)
         seed = int(rng.integers(2**31))
-        draft.shores.append(Patch(polygon, "sea" if use == "sea" else "soil", heading, seed))
-        if use == "sea":
+        draft.shores.append(Patch(polygon, use, heading, seed))
+        if use == water:
             draft.occupancy.add_polygon(polygon)
 
 

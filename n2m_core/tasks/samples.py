@@ -102,8 +102,8 @@ SAMPLES: tuple[SampleSpec, ...] = (
     _spec(
         "growing_suburb",
         "A suburb grows",
-        "New houses and extensions between two dates; cars and light differ as well; 0.4 m.",
-        ("suburb", 1_000_301, 384, 0.4),
+        "New houses and extensions between two dates; cars and light differ as well; 0.35 m.",
+        ("suburb", 1_000_345, 384, 0.35),
         "growth",
     ),
     _spec(
@@ -117,7 +117,7 @@ SAMPLES: tuple[SampleSpec, ...] = (
         "after_the_fire",
         "After the fire",
         "A fire took houses and trees on one side of the settlement; 0.45 m.",
-        ("suburb", 1_000_313, 384, 0.45),
+        ("suburb", 1_000_310, 384, 0.45),
         "fire",
     ),
 )
