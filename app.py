@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pages._ui import frame
+from pages._ui import errors, frame, home
 
 frame.open_page(
     frame.NAME,
-    "See a diffusion network turn a satellite picture into a map in one pass, watch the map form "
-    "out of noise, and take it home as GeoTIFF or polygons.",
+    "A diffusion network turns a satellite picture into a map in a single pass. Watch the map form "
+    "out of noise, measure what each step does, and take it home as GeoTIFF or polygons.",
 )
+for part in (home.hero, home.gallery, home.status):
+    with errors.guard():
+        part()

@@ -15,11 +15,10 @@ frame.open_page(
 def show() -> None:
     """Draw the page."""
     asked = state.from_link("trj")
-    chosen = choosing.scene_and_model("trj", asked)
+    chosen = choosing.scene_and_model("trj", asked, 11, playing.marks)
     if chosen is None:
         return
-    source, card = chosen
-    steps = choosing.steps("trj", playing.marks(card))
+    source, card, steps = chosen.source, chosen.card, chosen.steps
     state.write_link("trj", {"sample": source.id, "checkpoint": card.id})
     choices = compute.Choices(resolution_m=choosing.stated_resolution(source))
     truth = results.truth_of(source, card)

@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from pages._ui import frame
+from pages._ui import errors, frame, inputs, modelcards, resources
 
-frame.open_page("Models", "The weights that come with the app: data, licence and measured scores.")
+frame.open_page(
+    "Models",
+    "Every set of weights with its data, its licence, and scores that a command prints again.",
+)
+
+
+def show() -> None:
+    """Draw the page."""
+    cards = resources.cards()
+    if not cards:
+        inputs.say_no_weights()
+        return
+    found = modelcards.filters(cards)
+    if not found:
+        frame.empty("No model fits", "Set a filter back to All.")
+    for card in found:
+        modelcards.show(card)
+
+
+with errors.guard():
+    show()

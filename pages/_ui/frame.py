@@ -27,47 +27,7 @@ _PAGES = (
     ("pages/9_Review.py", "Review", ":material/fact_check:"),
 )
 
-_STYLE = """
-<style>
-.block-container, [data-testid="stMainBlockContainer"] { max-width: 1320px;
-  padding: 2.2rem 3.2rem 4rem; }
-[data-testid="stSidebarUserContent"] { padding-top: 0.4rem; }
-[data-testid="stSidebar"] { min-width: 208px; max-width: 224px; }
-[data-testid="stSidebarHeader"] { height: auto; padding-bottom: 0; }
-h1 { letter-spacing: -0.015em; padding-bottom: 0.1rem !important; }
-.n2m-brand { display: flex; align-items: center; gap: 10px; margin: 0 0 14px 4px; }
-.n2m-brand img { flex: none; width: 34px; height: 34px; border-radius: 5px; }
-.n2m-brand b { font: 600 1.05rem/1.1 "Source Serif", "Source Serif Pro", Georgia, serif; }
-.n2m-lede { font-size: 1.06rem; line-height: 1.5; max-width: 52rem; margin: 0 0 0.2rem;
-  text-wrap: pretty;
-  color: color-mix(in srgb, currentColor 74%, transparent); }
-.n2m-quiet { font-size: 0.86rem; line-height: 1.45;
-  color: color-mix(in srgb, currentColor 66%, transparent); }
-.n2m-quiet p { margin: 0 0 0.35rem; font-size: inherit; }
-.n2m-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.n2m-table th { font-weight: 600; font-size: 0.8rem; text-align: right; padding: 4px 10px 4px 0;
-  color: color-mix(in srgb, currentColor 62%, transparent); }
-.n2m-table td { text-align: right; padding: 6px 10px 6px 0;
-  border-top: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
-.n2m-table th:first-child, .n2m-table td:first-child { text-align: left; }
-.n2m-scroll { overflow-x: auto; }
-.n2m-swatch { display: inline-block; width: 0.8em; height: 0.8em; border-radius: 2px;
-  margin-right: 0.5em; vertical-align: -0.06em; border: 1px solid rgba(0, 0, 0, 0.25); }
-.n2m-empty { border: 1px dashed color-mix(in srgb, currentColor 28%, transparent);
-  border-radius: 8px; padding: 2.2rem 1.4rem; text-align: center; margin: 0.6rem 0 1rem; }
-.n2m-empty b { display: block; font: 600 1.2rem/1.3 "Source Serif", Georgia, serif; }
-.n2m-empty span { display: block; max-width: 34rem; margin: 0.4rem auto 0;
-  color: color-mix(in srgb, currentColor 70%, transparent); }
-[data-testid="stFileUploaderDropzone"] { min-height: 2.5rem; padding: 0.1rem 0.7rem 0.1rem 0.1rem;
-  display: flex; flex-direction: row; align-items: center; gap: 0.8rem; }
-[class*="st-key-narrow"] [data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
-[data-testid="stFileUploaderDropzone"] button { border: none; background: transparent; }
-@media (max-width: 640px) {
-  .block-container, [data-testid="stMainBlockContainer"] { padding: 3.2rem 0.9rem 3rem; }
-  h1 { font-size: 1.9rem !important; }
-}
-</style>
-"""
+_STYLE = Path(__file__).parent / "assets" / "app.css"
 
 
 def _cells() -> NDArray[np.uint8]:

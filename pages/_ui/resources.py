@@ -23,6 +23,8 @@ from n2m_core.geo_image import GeoImage
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard, LoadedModel
 
+QUICK_PX = 512
+"""Samples up to this size come first, so that the first picture is quick."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -39,6 +41,7 @@ class Sample:
         before: the earlier picture of a pair.
         truths: paths of the truth by name, such as "land_cover".
         credit: where the imagery comes from and under which licence.
+        size: rows and columns, pixels.
     """
 
     id: str
@@ -49,6 +52,7 @@ class Sample:
     before: Path | None
     truths: dict[str, Path]
     credit: str
+    size: int
 
 
 def checkpoints_folder() -> Path:
@@ -104,7 +108,8 @@ def _samples(folder: Path, stamp: tuple[tuple[str, int], ...]) -> list[Sample]:
     path = folder / "samples.json"
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["samples"]
-        return [_sample(folder, entry) for entry in entries]
+        found = [_sample(folder, entry) for entry in entries]
+        return sorted(found, key=lambda sample: sample.size > QUICK_PX)
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(
             f"{path.name} cannot be read ({error}); write the samples again with `n2m samples`."
@@ -123,6 +128,7 @@ def _sample(folder: Path, entry: dict[str, Any]) -> Sample:
         before=None if before is None else folder / before,
         truths={name: folder / path for name, path in entry["truth"].items()},
         credit=str(entry["credit"]),
+        size=int(entry["size"]),
     )
 
 

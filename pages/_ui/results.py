@@ -130,16 +130,16 @@ def _show_report(report: Report) -> None:
     target, mean, boundary = report["target"], report["mean"], report["boundary"]
     main, name = (target, "Target") if target["f1"] is not None else (mean, "Mean")
     cells = st.columns(4)
-    cells[0].metric(f"{name} F1", _number(main["f1"]), help=_interval(main, report))
-    cells[1].metric(f"{name} IoU", _number(main["iou"]))
-    cells[2].metric("Boundary IoU", _number(boundary["boundary_iou"]))
-    cells[3].metric("Weighted F", _number(boundary["wfm"]), help="WFm, the weighted F-measure.")
+    cells[0].metric(f"{name} F1", number(main["f1"]), help=_interval(main, report))
+    cells[1].metric(f"{name} IoU", number(main["iou"]))
+    cells[2].metric("Boundary IoU", number(boundary["boundary_iou"]))
+    cells[3].metric("Weighted F", number(boundary["wfm"]), help="WFm, the weighted F-measure.")
     frame.table(
         ("Class", "F1", "IoU", "Precision", "Recall", "Pixels"),
         [
             (
                 row["name"],
-                *(_number(row[each]) for each in ("f1", "iou", "precision", "recall")),
+                *(number(row[each]) for each in ("f1", "iou", "precision", "recall")),
                 f"{row['support']:,}",
             )
             for row in report["classes"]
@@ -149,8 +149,8 @@ def _show_report(report: Report) -> None:
     if report["all_positive"]["f1"] is not None:
         frame.quiet(
             "A map of nothing but the target would score "
-            f"F1 {_number(report['all_positive']['f1'])}, "
-            f"IoU {_number(report['all_positive']['iou'])}."
+            f"F1 {number(report['all_positive']['f1'])}, "
+            f"IoU {number(report['all_positive']['iou'])}."
         )
 
 
@@ -159,12 +159,12 @@ def _interval(scores: Report, report: Report) -> str | None:
     if scores.get("low") is None:
         return None
     return (
-        f"95 % interval {_number(scores['low'])} to {_number(scores['high'])} "
+        f"95 % interval {number(scores['low'])} to {number(scores['high'])} "
         f"over {report['interval_over']}."
     )
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     """A score with three digits; a dash for one that does not exist."""
     return "-" if value is None else f"{value:.3f}"
 
@@ -191,12 +191,12 @@ def measured_line(card: CheckpointCard) -> str:
         report = entry["report"]
         target = report["target"]["f1"]
         name, value = ("target F1", target) if target is not None else ("F1", report["mean"]["f1"])
-        where = entry.get("name") or _dataset_of(entry["command"])
-        parts.append(f"{name} {_number(value)} on {where}")
+        where = entry.get("name") or dataset_of(entry["command"])
+        parts.append(f"{name} {number(value)} on {where}")
     return "Measured: " + "; ".join(parts) + "." if parts else ""
 
 
-def _dataset_of(command: str) -> str:
+def dataset_of(command: str) -> str:
     """The data that a card's command scored: the last part of its --root."""
     words = command.split()
     root = words[words.index("--root") + 1] if "--root" in words else "its validation set"

@@ -1,0 +1,44 @@
+"""Interpret: what noise and timestep do to a map, measured."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages._ui import choosing, compute, errors, frame, interpreting, playing, results, state
+from pages._ui.analysis import Sweep
+
+frame.open_page(
+    "Interpret",
+    "How the scores move with the denoising step, when each pixel is decided, and how far to "
+    "believe the map's confidence.",
+)
+
+TABS = ("Scores over t", "Schedulers and noise", "Decision time", "Calibration")
+
+
+def show() -> None:
+    """Draw the page."""
+    asked = state.from_link("itp")
+    chosen = choosing.scene_and_model("itp", asked, 11, playing.marks)
+    if chosen is None:
+        return
+    source, card = chosen.source, chosen.card
+    state.write_link("itp", {"sample": source.id, "checkpoint": card.id})
+    choices = compute.Choices(resolution_m=choosing.stated_resolution(source))
+    sweep = Sweep(chosen.steps)
+    tabs = st.tabs(TABS, key="itp.tabs", on_change="rerun")
+    views = (
+        lambda: interpreting.scores(source, card, sweep, choices),
+        lambda: interpreting.comparison(source, card, choices),
+        lambda: interpreting.decided(source, card, sweep, choices),
+        lambda: interpreting.calibrated(source, card, choices),
+    )
+    for tab, view in zip(tabs, views, strict=True):
+        if tab.open:
+            with tab, errors.guard():
+                view()
+    results.about_weights(card)
+
+
+with errors.guard():
+    show()

@@ -1,0 +1,317 @@
+"""The four views of the Interpret page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from n2m_core import raster_io
+from pages._ui import (
+    analysis,
+    exports,
+    figures,
+    frame,
+    inputs,
+    maps,
+    playing,
+    resources,
+    results,
+    state,
+    views,
+)
+from pages._ui.analysis import Report, Sweep
+from pages._ui.compute import Choices
+from pages._ui.figures import DASHES, PALETTE, Curve
+from pages._ui.inputs import Source
+from pages._ui.layers import image_layer
+from pages._ui.maps import LegendItem, Panel, Setting
+
+if TYPE_CHECKING:
+    from n2m_core.checkpoints import CheckpointCard
+
+SCORES = {"f1": "F1", "iou": "IoU", "boundary_iou": "Boundary IoU"}
+COARSE = (0, 258, 500, 750, 999)
+
+
+def scores(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
+    """F1, IoU and boundary IoU against the timestep, with the plain twin and every class."""
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        score = _pick("itp.w.score", "Score", SCORES)
+    with right:
+        everything = st.toggle(
+            "Score all samples",
+            key=state.prepare("itp.w.all", False),
+            help="Intervals are over tiles then; over blocks of the one scene otherwise.",
+        )
+    state.keep("itp.w.all", everything)
+    of_task = list(inputs.sources(card.task).values()) if everything else [source]
+    known = analysis.scenes(of_task, card, choices)
+    if not known:
+        frame.empty("No truth for this scene", "Drop a mask of what is really there to score it.")
+        inputs.upload_truth(source)
+        return
+    key = "+".join(each.key for each in of_task)
+    report = analysis.curve("itp.curve", key, known, card, sweep, choices, f"Scoring {card.title}")
+    if report is None:
+        return
+    twin = _twin(card)
+    other = None
+    if twin is not None:
+        fed = Sweep(sweep.timesteps, sweep.seeds, card.noise_process, card.schedule)
+        other = analysis.curve("itp.twin", key, known, twin, fed, choices, "Scoring the plain twin")
+    _show_scores(report, other, card, twin, score)
+
+
+def _twin(card: CheckpointCard) -> CheckpointCard | None:
+    """The checkpoint trained alike but for the noise."""
+    return next((each for each in resources.cards(card.task) if each.id == card.twin), None)
+
+
+def _pick(key: str, label: str, options: dict[str, str]) -> str:
+    """A row of options that keeps its choice."""
+    picked = st.segmented_control(
+        label,
+        list(options),
+        key=state.prepare(key, next(iter(options)), list(options)),
+        format_func=lambda each: options[each],
+        required=True,
+    )
+    return state.keep(key, picked or next(iter(options)))
+
+
+def _show_scores(
+    report: Report,
+    other: Report | None,
+    card: CheckpointCard,
+    twin: CheckpointCard | None,
+    score: str,
+) -> None:
+    """The two plots, what they are made of, and the table to take home."""
+    target = report["target"]["f1"] is not None
+    curves = [_curve(report, score, card.title, target, PALETTE[0], "solid")]
+    if other is not None and twin is not None:
+        name = f"{twin.title}, fed the same x_t"
+        curves.append(_curve(other, score, name, target, PALETTE[1], "dash"))
+    what = f"{SCORES[score]}, {'target' if target else 'mean over the classes'}"
+    figure = figures.over_timesteps(curves, what, marks=playing.marks(card))
+    figures.show(figure, "itp.plot", f"{card.id}_{score}")
+    frame.quiet(
+        f"Bands are 95 % bootstrap intervals over {report['interval_over']}"
+        f"{' and noise draws' if len(report['seeds']) > 1 else ''}; "
+        f"{report['tiles']} scene{'s' * (report['tiles'] > 1)}, noise draws {len(report['seeds'])}."
+        + (" Blocks of one scene resemble each other, so these bands are narrow."
+           if report["interval_over"] == "blocks" else ""),
+        *playing.explain(card),
+    )  # fmt: skip
+    st.subheader("Every class", anchor=False)
+    figures.show(_classes(report, card, score), "itp.classes", f"{card.id}_{score}_classes")
+    st.download_button(
+        "CSV",
+        data=csv_bytes(report, other),
+        file_name=f"{card.id}_by_timestep.csv",
+        mime="text/csv",
+        icon=":material/csv:",
+        on_click="ignore",
+        key="itp.download.csv",
+    )
+
+
+def _curve(report: Report, score: str, name: str, target: bool, color: str, dash: str) -> Curve:
+    """One score over timesteps; its interval where the bootstrap gives one.
+
+    The target's IoU is F1 / (2 - F1), which is monotone: the ends of its interval are those of F1.
+    """
+    rows = sorted(report["by_timestep"], key=lambda row: -row["t"])
+    low, high = ([row[end] for row in rows] for end in ("low", "high"))
+    if score == "iou":
+        low, high = ([_iou(value) for value in ends] for ends in (low, high))
+    has_interval = score == "f1" or (score == "iou" and target)
+    return Curve(
+        name,
+        [row["t"] for row in rows],
+        [row[score] for row in rows],
+        low if has_interval else None,
+        high if has_interval else None,
+        color,
+        dash,
+    )
+
+
+def _iou(f1: float | None) -> float | None:
+    """IoU of a class from its F1."""
+    return None if f1 is None else f1 / (2 - f1)
+
+
+def _classes(report: Report, card: CheckpointCard, score: str) -> go.Figure:
+    """The score of every class over timesteps, in the classes' own colours."""
+    per_class = "iou" if score == "boundary_iou" else score
+    rows = sorted(report["by_timestep"], key=lambda row: -row["t"])
+    colors = {entry.name: entry.color for entry in card.classes}
+    curves = [
+        Curve(
+            entry["name"],
+            [row["t"] for row in rows],
+            [row["classes"][index][per_class] for row in rows],
+            color=colors.get(entry["name"], PALETTE[index % len(PALETTE)]),
+            dash=DASHES[index % len(DASHES)],
+        )
+        for index, entry in enumerate(report["classes"])
+    ]
+    return figures.over_timesteps(curves, SCORES[per_class], marks=playing.marks(card))
+
+
+def csv_bytes(report: Report, other: Report | None) -> bytes:
+    """The curves as a table: one row a checkpoint and timestep, one column a score."""
+    stream = io.StringIO()
+    names = [entry["name"] for entry in report["classes"]]
+    head = ["checkpoint", "t", "f1", "low", "high", "iou", "mean_iou", "boundary_iou"]
+    writer = csv.writer(stream)
+    writer.writerow([*head, *(f"f1 {name}" for name in names), *(f"iou {name}" for name in names)])
+    for each in (report, *([] if other is None else [other])):
+        for row in each["by_timestep"]:
+            cells: list[Any] = [each["checkpoint"], *(row[name] for name in head[1:])]
+            cells += [entry["f1"] for entry in row["classes"]]
+            writer.writerow([*cells, *(entry["iou"] for entry in row["classes"])])
+    return stream.getvalue().encode()
+
+
+def comparison(source: Source, card: CheckpointCard, choices: Choices) -> None:
+    """Schedules beside each other, and noise processes beside each other."""
+    known = analysis.scenes([source], card, choices)
+    if not known:
+        frame.empty("No truth for this scene", "Drop a mask of it on the Segment or Change page.")
+        return
+    kind = _pick(
+        "itp.w.compare", "Compare", {"schedule": "Schedulers", "process": "Noise processes"}
+    )
+    if kind == "schedule":
+        settings: dict[str, Sweep] = {
+            "DDPM, DDIM, PNDM": Sweep(COARSE, 1, card.noise_process, "ddpm"),
+            "Heun": Sweep(COARSE, 1, card.noise_process, "heun"),
+        }
+    else:
+        own = ("swap", "none") if card.task == "change" else ("gaussian", "self", "none")
+        settings = {name: Sweep(COARSE, 1, name, card.schedule) for name in own}
+    curves = []
+    for index, (name, sweep) in enumerate(settings.items()):
+        report = analysis.curve(
+            f"itp.compare.{index}", source.key, known, card, sweep, choices, f"Scoring {name}"
+        )
+        if report is None:
+            return
+        target = report["target"]["f1"] is not None
+        curves.append(_curve(report, "f1", name, target, PALETTE[index], DASHES[index]))
+    figures.show(figures.over_timesteps(curves, "F1"), "itp.compare.plot", f"{card.id}_{kind}")
+    if kind == "schedule":
+        _explain_schedules()
+    else:
+        frame.quiet(
+            f"These weights were trained with the {card.noise_process} process; any other one is "
+            "foreign to them. Self only makes the image stronger, up to 1.41 times, so its curve "
+            "is nearly flat; none gives the clean image at every t."
+        )
+
+
+def _explain_schedules() -> None:
+    """Say why three schedulers give one curve and the fourth another."""
+    from n2m_core.diffusion.noise import make_schedule
+
+    rows = []
+    for t in COARSE:
+        ddpm, heun = make_schedule("ddpm"), make_schedule("heun")
+        weights = (ddpm.signal[t], ddpm.noise[t], heun.signal[t], heun.noise[t])
+        rows.append((str(t), *(f"{float(weight):.3f}" for weight in weights)))
+    frame.table(("t", "DDPM: image", "noise", "Heun: image", "noise"), rows, [""] * len(rows))
+    frame.quiet(
+        "A single pass only uses a scheduler to mix x_t. DDPM, DDIM and PNDM mix alike (they "
+        "differ in how they step backwards), so they are one curve. Heun adds ever stronger "
+        "noise to an image that it does not weaken: the input grows far beyond what the network "
+        "has seen, which explains its loss more simply than the solver does."
+    )
+
+
+def decided(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
+    """The map of decision times and how the pixels spread over them."""
+    found = analysis.decision_times("itp.decided", source, card, sweep, choices)
+    if found is None:
+        return
+    key = f"decided/{source.key}/{card.sha256}/{sweep}"
+    st.iframe(
+        resources.html(key, lambda: _decided_html(found)),
+        height="content",
+        alt=f"Decision times of {source.title}",
+    )
+    frame.quiet(
+        "The colour is the noisiest timestep from which a pixel keeps the class that it has in the "
+        f"clean map; median over {found.seeds} noise draw{'s' * (found.seeds > 1)}. "
+        "Yellow pixels are decided while the picture is still noise, dark ones only at the end."
+    )
+    names = [str(t) for t in sorted(found.timesteps, reverse=True)]
+    figures.show(
+        figures.bars(names, found.shares, "decided at timestep t (noisy on the left)"),
+        "itp.decided.plot",
+        f"{card.id}_decision_times",
+    )
+    st.download_button(
+        "GeoTIFF",
+        data=lambda: decided_tif(found),
+        file_name=f"{exports.file_stem(source.title)}_{card.id}_decision-time.tif",
+        mime="image/tiff",
+        icon=":material/grid_on:",
+        on_click="ignore",
+        key="itp.download.decided",
+    )
+
+
+def _decided_html(found: analysis.DecisionTimes) -> str:
+    """Picture and decision times side by side."""
+    image = found.image
+    colored = playing.ramp(found.t, 0, 999)
+    base = image_layer("Picture", image, views.picture(image, Choices()))
+    times = image_layer("Decision time", image, colored)
+    legend = (LegendItem("t 0 to 999", "", playing.ramp_css()),)
+    setting = Setting(not image.is_georeferenced, image.resolution_m, legend)
+    return maps.side_by_side_html(
+        [Panel("Picture", (base,)), Panel("Decided at timestep", (times,))], setting
+    )
+
+
+def decided_tif(found: analysis.DecisionTimes) -> bytes:
+    """The decision times as a GeoTIFF, -1 for no data."""
+    image = found.image.with_pixels(found.t[None], ("decision time",), valid=found.t >= 0)
+    return raster_io.geotiff_bytes(image, nodata=-1)
+
+
+def calibrated(source: Source, card: CheckpointCard, choices: Choices) -> None:
+    """How often the map is right against how sure it is."""
+    known = analysis.scenes([source], card, choices)
+    if not known:
+        frame.empty("No truth for this scene", "Drop a mask of it on the Segment or Change page.")
+        return
+    counts = analysis.calibration("itp.calibration", known[0], source, card, choices)
+    if counts is None:
+        return
+    filled = counts.pixels > 0
+    share = counts.pixels / max(1, int(counts.pixels.sum()))
+    figures.show(
+        figures.reliability(
+            counts.mean_confidence[filled].tolist(),
+            counts.accuracy[filled].tolist(),
+            share[filled].tolist(),
+        ),
+        "itp.calibration.plot",
+        f"{card.id}_calibration",
+    )
+    claimed = float(np.nansum(counts.confidence) / max(1, int(counts.pixels.sum())))
+    right = float(counts.right.sum() / max(1, int(counts.pixels.sum())))
+    frame.quiet(
+        f"The map is right in {right:.1%} of the pixels and claims {claimed:.1%} on average; "
+        f"expected calibration error {results.number(counts.expected_error)}. "
+        "Below the dotted line the map is surer than it should be, above it too modest."
+    )

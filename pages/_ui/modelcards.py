@@ -1,0 +1,129 @@
+"""The cards of the Models page."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages._ui import errors, frame, results, state
+
+if TYPE_CHECKING:
+    from n2m_core.checkpoints import CheckpointCard
+
+ANY = "All"
+_USES = (ANY, "Commercial use allowed", "Non-commercial only")
+
+
+def is_noncommercial(card: CheckpointCard) -> bool:
+    """Whether the licence forbids commercial use."""
+    return "NC" in card.license.upper().replace("-", " ").split()
+
+
+def filters(cards: list[CheckpointCard]) -> list[CheckpointCard]:
+    """Let the person narrow the cards down."""
+    tasks = (ANY, *sorted({card.task for card in cards}))
+    noises = (ANY, *sorted({card.noise_process for card in cards}))
+    columns = st.columns(3)
+    picked = []
+    for column, (name, options) in zip(
+        columns, (("Task", tasks), ("Noise process", noises), ("Use", _USES)), strict=True
+    ):
+        key = f"models.w.{name}"
+        with column:
+            choice = st.selectbox(name, options, key=state.prepare(key, ANY, options))
+        picked.append(state.keep(key, choice))
+    task, noise, use = picked
+    return [
+        card
+        for card in cards
+        if task in (ANY, card.task)
+        and noise in (ANY, card.noise_process)
+        and (use == ANY or is_noncommercial(card) == (use == _USES[2]))
+    ]
+
+
+def show(card: CheckpointCard) -> None:
+    """Show one card."""
+    with st.container(border=True, key=f"card-{card.id}"):
+        st.subheader(card.title, anchor=False)
+        st.html(
+            f'<div class="n2m-quiet"><code>{escape(card.id)}</code> &middot; {_chips(card)}</div>'
+        )
+        if is_noncommercial(card):
+            st.warning(
+                f"{errors.plain(card.license)}: non-commercial use only, with credit, and what is "
+                "built from it under the same licence.",
+                icon=":material/copyright:",
+            )
+        _metrics(card)
+        left, right = st.columns(2, gap="large")
+        with left:
+            _facts(card)
+        with right:
+            _data(card)
+        frame.quiet(f"Limits: {card.limits}")
+
+
+def _chips(card: CheckpointCard) -> str:
+    """The classes with their colours, as HTML."""
+    return " &ensp; ".join(
+        f'<i class="n2m-swatch" style="background:{entry.color}"></i>{escape(entry.name)}'
+        for entry in card.classes
+    )
+
+
+def _metrics(card: CheckpointCard) -> None:
+    """Measured scores, each with the command that prints it again."""
+    if not card.metrics:
+        frame.quiet("No measured score is on this card yet.")
+        return
+    rows = []
+    for entry in card.metrics:
+        report = entry["report"]
+        target, mean, boundary = report["target"], report["mean"], report["boundary"]
+        rows.append(
+            (
+                results.dataset_of(entry["command"]),
+                str(report["tiles"]),
+                results.number(target["f1"]),
+                results.number(target["iou"]),
+                results.number(mean["f1"]),
+                results.number(boundary["boundary_iou"]),
+            )
+        )
+    frame.table(
+        ("Scored on", "Tiles", "Target F1", "Target IoU", "Mean F1", "Boundary IoU"),
+        rows,
+        [""] * len(rows),
+    )
+    with st.expander("The commands that print these numbers"):
+        for entry in card.metrics:
+            st.code(entry["command"], language="bash", wrap_lines=True)
+
+
+def _facts(card: CheckpointCard) -> None:
+    """The network and how it makes a map."""
+    step = f"{card.inference_timestep}, {'x_t mixed' if card.mix_at_inference else 'clean image'}"
+    rows = [
+        ("Task", card.task),
+        ("Noise process", f"{card.noise_process}, {card.schedule}"),
+        ("Map made at t", step),
+        ("Trained for", f"{card.resolution_m:g} m per pixel, {', '.join(card.bands)}"),
+        ("Network", card.backbone),
+        ("Parameters", f"{card.parameters:,}"),
+        ("Cost", f"{card.gflop_per_tile:.1f} GFLOP per 256 px tile"),
+        ("Training", f"{card.training.steps:,} steps, seed {card.training.seed}, "
+         f"{card.training.device}, {card.training.date}"),
+        ("Licence", card.license),
+        ("SHA-256", f"{card.sha256[:16]}…"),
+    ]  # fmt: skip
+    frame.table(("Network", ""), rows, [""] * len(rows))
+
+
+def _data(card: CheckpointCard) -> None:
+    """What the weights were trained on, and whom to credit."""
+    rows = [(each.name, each.licence, f"{each.tiles:,}") for each in card.training.data]
+    frame.table(("Training data", "Licence", "Tiles"), rows, [""] * len(rows))
+    frame.quiet(*(f"{each.name}: {each.attribution}" for each in card.training.data))
