@@ -24,7 +24,18 @@ from n2m_core.scenes.palette import (
     WATERS,
     pick,
 )
-from n2m_core.scenes.scene import BARE, ROAD, VEGETATION, WATER, Float, Floats, Patch, Plan, Use
+from n2m_core.scenes.scene import (
+    BARE,
+    ROAD,
+    VEGETATION,
+    WATER,
+    Float,
+    Floats,
+    Labels,
+    Patch,
+    Plan,
+    Use,
+)
 from n2m_core.scenes.textures import field, grain, step
 
 STALL_M = 2.7
@@ -158,26 +169,39 @@ def _paint_patches(
         turn = patch.angle + (np.pi / 2 if turned else 0.0)
         period = float(draw.uniform(0.9, 2.6))
         rows[number] = (np.cos(turn), np.sin(turn), 2 * np.pi / period, draw.uniform(0.05, 0.3))
-    here = kind[label]
-    at = np.nonzero(here)
+    flat = kind[label] > 0
+    which = label[flat]
+    canvas.albedo[flat] = colour[which] * texture[flat][:, None]
+    canvas.land_cover[flat] = cover[which]
+    for layer in (canvas.slope_x, canvas.slope_y, canvas.height):
+        layer[flat] = 0.0
+    _paint_rows(canvas, (kind, colour, rows), label, texture)
+
+
+def _paint_rows(
+    canvas: Canvas,
+    table: tuple[Labels, Float, Float],
+    label: NDArray[np.int32],
+    texture: Float,
+) -> None:
+    """Draw furrows on fields and stalls on parking grounds, in place."""
+    kind, colour, rows = table
+    at = np.nonzero(kind[label] >= 2)
     if at[0].size == 0:
         return
     which = label[at]
+    here = kind[which]
     x, y = canvas.positions()
     px, py = x[0, at[1]], y[at[0], 0]
     cos, sin, wave, depth = rows[which].T
     along, across = px * cos + py * sin, py * cos - px * sin
-    value = np.where(here[at] == 3, 1.0 + depth * np.sin(across * wave), 1.0).astype(np.float32)
+    value = np.where(here == 3, 1.0 + depth * np.sin(across * wave), 1.0).astype(np.float32)
     base = colour[which]
-    stall = (here[at] == 2) & ((across % PARKING_PERIOD_M) < 10.0)
+    stall = (here == 2) & ((across % PARKING_PERIOD_M) < 10.0)
     line = stall & ((along % STALL_M) < max(MARKING_M, 0.6 * canvas.px_m))
     base = np.where(line[:, None], base + 0.25, base)
     canvas.albedo[at] = base * (value * texture[at])[:, None]
-    canvas.land_cover[at] = cover[which]
-    canvas.slope_x[at] = 0.0
-    canvas.slope_y[at] = 0.0
-    canvas.height[at] = 0.0
-    canvas.height[at] += np.where(here[at] == 3, np.clip(value - 1.0, 0, 1), 0.0)
+    canvas.height[at] = np.where(here == 3, np.clip(value - 1.0, 0, 1), 0.0)
 
 
 def _draw_water(

@@ -46,12 +46,14 @@ def draw_building(canvas: Canvas, building: Building, lean: tuple[float, float])
     stands = canvas.instances[window.at] > 0
     mask = surface.inside & (~stands | (surface.top > canvas_top - 0.5))
     c, s = np.float32(np.cos(building.angle)), np.float32(np.sin(building.angle))
-    canvas.albedo[window.at][mask] = colour[mask]
-    canvas_top[mask] = surface.top[mask]
-    canvas.slope_x[window.at][mask] = (surface.slope_u * c - surface.slope_v * s)[mask]
-    canvas.slope_y[window.at][mask] = (surface.slope_u * s + surface.slope_v * c)[mask]
-    canvas.land_cover[window.at][mask] = BUILDING
-    canvas.instances[window.at][mask] = building.number
+    slope_x = surface.slope_u * c - surface.slope_v * s
+    slope_y = surface.slope_u * s + surface.slope_v * c
+    np.copyto(canvas.albedo[window.at], colour, where=mask[..., None])
+    np.copyto(canvas_top, surface.top, where=mask)
+    np.copyto(canvas.slope_x[window.at], slope_x, where=mask)
+    np.copyto(canvas.slope_y[window.at], slope_y, where=mask)
+    np.copyto(canvas.land_cover[window.at], np.uint8(BUILDING), where=mask)
+    np.copyto(canvas.instances[window.at], np.int32(building.number), where=mask)
 
 
 def _draw_facade(
