@@ -37,10 +37,10 @@ PAPER: dict[str, Any] = {
 
 COMPACT: dict[str, Any] = {
     "sample_size": 64,
-    "in_channels": 48,
-    "out_channels": 48,
+    "in_channels": 32,
+    "out_channels": 32,
     "layers_per_block": 1,
-    "block_out_channels": (48, 96, 144, 192),
+    "block_out_channels": (32, 64, 128, 192),
     "down_block_types": ("DownBlock2D",) * 3 + ("AttnDownBlock2D",),
     "up_block_types": ("AttnUpBlock2D",) + ("UpBlock2D",) * 3,
     "attention_head_dim": 32,

@@ -124,11 +124,11 @@ class AugmentConfig:
     """Chances (0..1) and strengths of the augmentations."""
 
     rotate: float = 0.3
-    color: float = 0.8
-    style: float = 0.3
-    gray: float = 0.05
-    blur: float = 0.15
-    noise: float = 0.15
+    color: float = 0.6
+    style: float = 0.1
+    gray: float = 0.02
+    blur: float = 0.1
+    noise: float = 0.1
     independent_dates: float = 0.7
 
 
