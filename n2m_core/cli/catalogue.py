@@ -22,14 +22,31 @@ def samples(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder that receives the scenes.")
     ] = Path("sample_data"),
+    labelled: Annotated[
+        str | None,
+        typer.Option(
+            "--labelled",
+            metavar="KIND",
+            help="Write a folder for `n2m evaluate` in place of the samples: held-out scenes "
+            "labelled for segment (buildings), landcover or change.",
+        ),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--count", metavar="N", help="How many scenes, with --labelled.")
+    ] = 24,
     is_json: options.Json = False,
 ) -> None:
     """Write the procedural sample scenes, GeoTIFFs with exact truth, the same every time."""
     output = Output(is_json=is_json)
 
+    from n2m_core.scenes.dataset import write_dataset
     from n2m_core.tasks.samples import write_samples
 
-    written = [str(path) for path in write_samples(out, output.progress)]
+    if labelled is None:
+        paths = write_samples(out, output.progress)
+    else:
+        paths = write_dataset(out, labelled, count, progress=output.progress)
+    written = [str(path) for path in paths]
     output.finish({"out": str(out), "files": written}, [f"Wrote {len(written)} files to {out}"], ())
 
 

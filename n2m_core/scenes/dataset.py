@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -20,8 +19,7 @@ from n2m_core.scenes.held_out import HELD_OUT_SEEDS, params_of
 from n2m_core.scenes.pairs import Story, make_pair
 from n2m_core.scenes.scene import Labels, SceneParams, Style
 
-DatasetKind = Literal["segment", "landcover", "change"]
-DATASET_KINDS: tuple[DatasetKind, ...] = ("segment", "landcover", "change")
+DATASET_KINDS = ("segment", "landcover", "change")
 LAND_COVER_COLOURS: Mapping[int, tuple[int, int, int]] = {
     0: (0x3C, 0x10, 0x98),
     1: (0x84, 0x29, 0xF6),
@@ -34,7 +32,7 @@ LAND_COVER_COLOURS: Mapping[int, tuple[int, int, int]] = {
 
 def write_dataset(
     out: Path,
-    kind: DatasetKind,
+    kind: str,
     count: int,
     seed0: int = HELD_OUT_SEEDS.start,
     *,
@@ -79,7 +77,7 @@ def write_dataset(
     return written
 
 
-def _write_scene(out: Path, name: str, params: SceneParams, kind: DatasetKind) -> Path:
+def _write_scene(out: Path, name: str, params: SceneParams, kind: str) -> Path:
     scene = make_scene(params)
     write_geotiff(out / "images" / name, scene.image)
     if kind == "landcover":

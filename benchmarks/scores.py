@@ -1,0 +1,131 @@
+"""Measure the shipped checkpoints and write what `n2m evaluate` printed into their cards.
+
+    python -m benchmarks.scores [checkpoint ...]
+
+Real imagery is read below $N2M_DATA, held-out scenes are made in build/held_out. Every entry of a
+card keeps the command that prints it again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from n2m_core import checkpoints
+from n2m_core.atomic import write_bytes
+
+SCENES = Path("build") / "held_out"
+SCENE_COUNT = 24
+CURVE = "--timesteps 0,100,...,900,999"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One evaluation: what the card calls it, the command, how its scenes are made."""
+
+    name: str
+    task: str
+    root: str
+    options: str = ""
+    scenes: str = ""
+
+    def command(self, checkpoint: str) -> str:
+        """The line that a person types."""
+        words = f"n2m evaluate {self.task} --checkpoint {checkpoint} --root {self.root}"
+        return f"{words} {self.options}".rstrip() + " --json"
+
+    @property
+    def preparation(self) -> str:
+        """The line that makes its scenes; empty when they are real."""
+        if not self.scenes:
+            return ""
+        return f"n2m samples --labelled {self.scenes} --count {SCENE_COUNT} --out {self.root}"
+
+
+def held_out(kind: str, task: str, options: str = "") -> Measurement:
+    """Held-out procedural scenes."""
+    return Measurement("held-out scenes", task, f"{SCENES.as_posix()}/{kind}", options, kind)
+
+
+BUILDINGS = (
+    Measurement(
+        "Banepa, a town never seen",
+        "segment",
+        "$N2M_DATA/buildings/banepa_demo",
+        f"--dataset folder {CURVE}",
+    ),
+    Measurement(
+        "Catanduanes, used to choose among runs",
+        "segment",
+        "$N2M_DATA/buildings/catanduanes",
+        "--dataset xyz",
+    ),
+    held_out("segment", "segment"),
+)
+MEASUREMENTS: dict[str, tuple[Measurement, ...]] = {
+    "n2m-buildings": BUILDINGS,
+    "n2m-buildings-plain": BUILDINGS,
+    "n2m-landcover": (
+        Measurement("Dubai, place 4", "segment", "$N2M_DATA/landcover/val", "--dataset folder"),
+        held_out("landcover", "segment"),
+    ),
+    "n2m-change": (
+        Measurement(
+            "four real pairs",
+            "change",
+            "$N2M_DATA/change/building_pairs_eval_only",
+            f"--dataset folder {CURVE}",
+        ),
+        held_out("change", "change"),
+    ),
+    "n2m-wildfire": (
+        Measurement(
+            "Santa Rosa, kept out by longitude",
+            "change",
+            "$N2M_DATA/change/wildfire/val",
+            "--dataset folder",
+        ),
+    ),
+}
+
+
+def run(command: str) -> str:
+    """Run one `n2m` line and give what it printed."""
+    words = [os.path.expandvars(word) for word in command.split()]
+    done = subprocess.run(
+        [sys.executable, "-m", "n2m_core", *words[1:]], check=True, stdout=subprocess.PIPE
+    )
+    return done.stdout.decode()
+
+
+def measure(checkpoint: str, measurement: Measurement) -> dict[str, Any]:
+    """Give one entry of a card."""
+    if measurement.preparation and not Path(measurement.root).is_dir():
+        run(measurement.preparation)
+    command = measurement.command(checkpoint)
+    entry = {"name": measurement.name, "command": command}
+    if measurement.preparation:
+        entry["preparation"] = measurement.preparation
+    return {**entry, "report": json.loads(run(command))}
+
+
+def main(wanted: list[str]) -> None:
+    """Measure the checkpoints named, or all."""
+    root = checkpoints.checkpoints_root()
+    for card in checkpoints.list_cards(root):
+        if card.id in MEASUREMENTS and (not wanted or card.id in wanted):
+            metrics = tuple(measure(card.id, each) for each in MEASUREMENTS[card.id])
+            text = replace(card, metrics=metrics).to_json()
+            write_bytes(root / card.id / checkpoints.CARD, text.encode())
+            for entry in metrics:
+                scores = {k: entry["report"][k] for k in ("target", "mean")}
+                print(card.id, entry["name"], json.dumps(scores))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
