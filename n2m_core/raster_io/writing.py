@@ -141,6 +141,7 @@ def _profile(image: GeoImage, nodata: float | None) -> dict[str, Any]:
         "count": image.bands,
         "dtype": image.pixels.dtype.name,
         "nodata": nodata,
+        # Left to itself, GDAL calls the fourth band of 8-bit colours transparency.
         "photometric": "MINISBLACK",
     }
     if image.crs is not None:
@@ -149,9 +150,6 @@ def _profile(image: GeoImage, nodata: float | None) -> dict[str, Any]:
         profile["transform"] = image.transform
     if tuple(name.lower() for name in image.band_names[:3]) == ("red", "green", "blue"):
         profile["photometric"] = "RGB"
-    if image.bands > 1:
-        # Without this, GDAL calls the fourth band of 8-bit colours transparency.
-        profile["alpha"] = "NO"
     return profile
 
 

@@ -18,7 +18,6 @@ from n2m_core import raster_io
 from n2m_core.errors import BandError, ImageReadError, ImageTooLargeError, ParameterError
 from n2m_core.raster_io import read_image, read_labels
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
 
@@ -257,17 +256,18 @@ class TestAlphaAndPalette:
         assert any("palette" in note for note in image.notes)
         assert read_image(path, bands=[3, 1]).band_names == ("blue", "red")
 
-    def test_transparent_palette_entry_is_not_valid(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("clear", [[1], [1, 2]])
+    def test_transparent_palette_entries_are_not_valid(
+        self, tmp_path: Path, clear: list[int]
+    ) -> None:
         path = tmp_path / "palette.png"
-        indices = np.zeros((4, 4), np.uint8)
-        indices[1] = 1
+        indices = np.arange(16, dtype=np.uint8).reshape(4, 4) // 4
         image = Image.fromarray(indices)
-        image.putpalette([10, 20, 30, 40, 50, 60])
-        image.save(path, transparency=bytes([255, 0]))
+        image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90, 1, 2, 3])
+        image.save(path, transparency=bytes(0 if index in clear else 255 for index in range(4)))
         read = read_image(path)
         assert read.pixels[:, 0, 0].tolist() == [10, 20, 30]
-        assert not read.valid[1].any()
-        assert read.valid[[0, 2, 3]].all()
+        np.testing.assert_array_equal(read.valid, ~np.isin(indices, clear))
 
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
@@ -286,11 +286,15 @@ class TestAlphaAndPalette:
         assert np.abs(shown - upright).mean() < 3
         assert any("upright" in note for note in image.notes) == (orientation != 1)
 
-    def test_placed_image_is_not_turned(self, write_raster: RasterFactory) -> None:
-        path = write_raster(scene(3, 20, 30))
-        with rasterio.open(path, "r+") as dataset:
-            dataset.update_tags(TIFFTAG_ORIENTATION="6")
-        assert read_image(path).valid.shape == (20, 30)
+    def test_placed_image_is_not_turned(self, tmp_path: Path) -> None:
+        path = tmp_path / "drone.jpg"
+        exif = Image.Exif()
+        exif[274] = 6
+        Image.fromarray(picture()).save(path, exif=exif)
+        path.with_suffix(".jgw").write_text("0.5\n0\n0\n-0.5\n500000\n5000000\n")
+        image = read_image(path)
+        assert image.valid.shape == (64, 48)
+        assert image.transform.a == 0.5
 
 
 class TestValid:

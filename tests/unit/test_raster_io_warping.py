@@ -172,9 +172,9 @@ class TestResample:
         pixels = np.full((1, 4, 4), 10, np.uint8)
         valid = np.ones((4, 4), np.bool_)
         pixels[0, 0], valid[0] = 200, False
-        valid[2:, 2:] = False
+        valid[2:, 2:], valid[3, :2], valid[2, 0] = False, False, False
         small = resample(make_image(pixels, valid=valid), 2, 2, resampling="average")
-        assert small.valid.tolist() == [[True, True], [True, False]]
+        assert small.valid.tolist() == [[True, True], [False, False]]
         assert (small.pixels[0][small.valid] == 10).all()
 
     def test_nearest_doubles_pixels(self, make_image: ImageFactory) -> None:
@@ -318,7 +318,7 @@ def test_real_label_aligns_to_its_image(data_root: Path) -> None:
     assert set(np.unique(aligned.pixels)) <= {0, 255}
 
 
-@pytest.mark.parametrize("max_px", [30, 75, 130, 400])
+@pytest.mark.parametrize("max_px", [30, 75, 110, 130, 230, 400])
 def test_a_large_scene_thinned_for_the_map_stays_in_place(
     make_image: ImageFactory, max_px: int
 ) -> None:
@@ -333,5 +333,4 @@ def test_a_large_scene_thinned_for_the_map_stays_in_place(
     places = (np.arange(shown.width) + 0.5) / shown.width
     wanted = np.interp(places, (np.arange(full.width) + 0.5) / full.width, full_middle)
     inner = slice(shown.width // 10, -(shown.width // 10))
-    # Half a source pixel, and the grid's slight turn between the two middle rows.
-    np.testing.assert_allclose(middle[inner], wanted[inner], atol=1.0)
+    np.testing.assert_allclose(middle[inner], wanted[inner], atol=0.3)

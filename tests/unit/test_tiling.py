@@ -65,6 +65,10 @@ class TestWindows:
         assert max(np.diff(starts)) <= 256 - 32
         assert len(starts) <= 2 + extent // 192
 
+    def test_a_tile_of_512_px_takes_nine_windows_wherever_it_lies(self) -> None:
+        for origin in range(0, 6144, 13):
+            assert len(windows(512, 1, 256, 64, multiple=32, origin=(origin, 0))) == 3
+
     def test_inner_windows_sit_on_one_lattice_for_every_crop(self) -> None:
         whole = {window.row for window in windows(2000, 1, 256, 64, multiple=32)}
         for first in range(0, 900, 97):

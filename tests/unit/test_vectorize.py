@@ -174,10 +174,13 @@ class TestAreas:
 
 
 class TestGeoJson:
-    def test_follows_rfc_7946(self, place: Callable[..., GeoImage]) -> None:
+    @pytest.mark.parametrize(("crs", "transform"), GRIDS)
+    def test_follows_rfc_7946(
+        self, place: Callable[..., GeoImage], crs: str, transform: Affine
+    ) -> None:
         labels = blobs()
         labels[60:70, 60:70], labels[64:66, 64:66] = 1, 0
-        frame = to_polygons(labels, place(labels), NAMES)
+        frame = to_polygons(labels, place(labels, crs, transform), NAMES)
         collection = json.loads(geojson_bytes(frame))
         assert set(collection) == {"type", "features"}
         assert collection["type"] == "FeatureCollection"
