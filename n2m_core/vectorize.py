@@ -77,14 +77,8 @@ def to_polygons(
         )
     wanted = [index for index in class_names if index != background]
     regions, classes = _connected_regions(labels, wanted)
-    count = len(classes)
-    flat = regions.ravel()
-    rows = np.ones(labels.shape[0]) if areas is None else areas
-    sizes = np.bincount(flat, np.repeat(rows, labels.shape[1]), minlength=count)
-    means = np.full(count, np.nan)
-    if confidence is not None:
-        numbers = np.maximum(np.bincount(flat, minlength=count), 1)
-        means = np.bincount(flat, confidence.ravel(), minlength=count) / numbers
+    pixel_m2 = np.ones(labels.shape[0]) if areas is None else areas
+    sizes, means = _measure(regions, len(classes), pixel_m2, confidence)
     kept = sizes >= min_area_m2
     kept[0] = False
     outlines = dict(trace_polygons(np.where(kept[regions], regions, 0), grid.transform))
@@ -93,12 +87,28 @@ def to_polygons(
         {
             "class": [class_names[int(classes[number])] for number in order],
             "class_id": classes[order].astype(np.int64),
-            "area_px" if areas is None else "area_m2": sizes[order].astype(np.float64),
-            "confidence": means[order].astype(np.float64),
+            "area_px" if areas is None else "area_m2": sizes[order],
+            "confidence": means[order],
         },
         geometry=[outlines[number] for number in order],
         crs=grid.crs,
     )
+
+
+def _measure(
+    regions: NDArray[np.int32],
+    count: int,
+    pixel_m2: NDArray[np.float64],
+    confidence: NDArray[np.float32] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Add up the area of every region and average its confidence, float64 [count] each."""
+    flat = regions.ravel()
+    weights = np.repeat(pixel_m2, regions.shape[1])
+    sizes = np.bincount(flat, weights, minlength=count).astype(np.float64)
+    if confidence is None:
+        return sizes, np.full(count, np.nan)
+    numbers = np.maximum(np.bincount(flat, minlength=count), 1)
+    return sizes, np.bincount(flat, confidence.ravel(), minlength=count) / numbers
 
 
 def _connected_regions(

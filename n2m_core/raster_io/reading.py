@@ -70,13 +70,11 @@ def read_image(
     return _with_resolution(image, resolution_m)
 
 
-def read_labels(path: Path, *, expand_colours: bool = False) -> GeoImage:
+def read_labels(path: Path) -> GeoImage:
     """Read a label raster without changing its values.
 
     Args:
         path: the file.
-        expand_colours: turn a palette into the red, green and blue that it shows, for masks whose
-            classes are told by colour.
 
     Returns:
         One band of class indices (palette indices are kept), or the 3 bands of a colour mask.
@@ -86,12 +84,9 @@ def read_labels(path: Path, *, expand_colours: bool = False) -> GeoImage:
         ImageTooLargeError: more pixels, bands or bytes than allowed.
     """
     with open_dataset(path) as dataset:
-        if _is_palette(dataset) and expand_colours:
-            image = _read_palette(dataset, path.name, None, None)
-        else:
-            image = _read_bands(dataset, path.name, None, None)
-            if _is_palette(dataset):
-                image = image.with_notes("Class indices are those of the file's palette.")
+        image = _read_bands(dataset, path.name, None, None)
+        if _is_palette(dataset):
+            image = image.with_notes("Class indices are those of the file's palette.")
         image = _upright(image, path, dataset.driver)
     return _with_resolution(image, None)
 

@@ -7,7 +7,7 @@ neighbours: the values times the mask and the mask itself are warped alike, then
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -65,7 +65,7 @@ def align_to(image: GeoImage, grid: GeoImage, *, resampling: Resampling = "bilin
         return image
     if image.crs is None or grid.crs is None:
         return _match_pixels(image, grid)
-    pixels, valid = _warp(image, grid.crs, grid.transform, grid.valid.shape, resampling)
+    pixels, valid = _Warp(image, grid.crs, grid.transform, grid.valid.shape, resampling).run()
     covered = float((valid & grid.valid).mean() / max(float(grid.valid.mean()), 1e-12))
     if not (valid & grid.valid).any():
         raise NoOverlapError(
@@ -128,7 +128,7 @@ def resample(
     scale = Affine.scale(image.width / width, image.height / height)
     # Sizes alone matter here, so the warp runs in pixel space and any CRS will do.
     flat = replace(image, crs=WEB_MERCATOR, transform=Affine.identity())
-    pixels, valid = _warp(flat, WEB_MERCATOR, scale, (height, width), resampling)
+    pixels, valid = _Warp(flat, WEB_MERCATOR, scale, (height, width), resampling).run()
     resized = replace(image, pixels=pixels, valid=valid, transform=image.transform @ scale)
     if image.resolution_m is None:
         return resized
@@ -161,7 +161,7 @@ def to_web_mercator(
         )
     transform, height, width = _mercator_grid(image, max_px)
     thinned = _thin(image, max(image.height, image.width) / max(height, width))
-    pixels, valid = _warp(thinned, WEB_MERCATOR, transform, (height, width), resampling)
+    pixels, valid = _Warp(thinned, WEB_MERCATOR, transform, (height, width), resampling).run()
     moved = replace(image, pixels=pixels, valid=valid, crs=WEB_MERCATOR, transform=transform)
     moved = replace(moved, resolution_m=centre_resolution_m(moved))
     return moved, lonlat_bounds(moved)
@@ -196,31 +196,60 @@ def _mercator_grid(image: GeoImage, max_px: int) -> tuple[Affine, int, int]:
     return Affine.translation(float(x.min()), float(y.max())) @ scale, height, width
 
 
-def _warp(
-    image: GeoImage,
-    crs: str,
-    transform: Affine,
-    shape: tuple[int, ...],
-    resampling: Resampling,
-) -> tuple[Pixels, Mask]:
-    """Warp every band and the mask to a grid; band by band to keep memory low."""
-    pixels = np.zeros((image.bands, *shape), image.pixels.dtype)
-    if resampling == "nearest":
-        valid = _warp_band(image.valid.astype(np.uint8), image, crs, transform, shape, resampling)
+@dataclass(frozen=True)
+class _Warp:
+    """A warp from an image's grid to another one, band by band to keep memory low."""
+
+    source: GeoImage
+    crs: str
+    transform: Affine
+    shape: tuple[int, ...]
+    resampling: Resampling
+
+    def run(self) -> tuple[Pixels, Mask]:
+        """Move every band and the mask."""
+        image = self.source
+        pixels = np.zeros((image.bands, *self.shape), image.pixels.dtype)
+        if self.resampling == "nearest":
+            for target, band in zip(pixels, image.pixels, strict=True):
+                target[:] = self._move(band)
+            return pixels, self._move(image.valid)
+        wide = _mixing_dtype(image.pixels.dtype)
+        weights = self._move(image.valid.astype(wide))
+        divisor = np.where(weights > 0, weights, 1)
         for target, band in zip(pixels, image.pixels, strict=True):
-            target[:] = _warp_band(band, image, crs, transform, shape, resampling)
-        return pixels, valid > 0
-    wide = np.float64 if image.pixels.dtype.itemsize > 4 else np.float32
-    if image.pixels.dtype in (np.dtype(np.int32), np.dtype(np.uint32)):
-        wide = np.float64
-    weights = _warp_band(image.valid.astype(wide), image, crs, transform, shape, resampling)
-    divisor = np.where(weights > 0, weights, 1)
-    for target, band in zip(pixels, image.pixels, strict=True):
-        whole = _warp_band(
-            band.astype(wide) * image.valid, image, crs, transform, shape, resampling
-        )
-        target[:] = _to_dtype(whole / divisor, image.pixels.dtype)
-    return pixels, weights >= HALF_COVERED
+            total = self._move(np.where(image.valid, band, 0).astype(wide))
+            target[:] = _to_dtype(total / divisor, image.pixels.dtype)
+        return pixels, weights >= HALF_COVERED
+
+    def _move(self, band: Pixels) -> Pixels:
+        """Move one band; GDAL knows neither bool nor float16."""
+        wider = {"bool": np.uint8, "float16": np.float32}.get(band.dtype.name)
+        if wider is not None:
+            return self._move(band.astype(wider)).astype(band.dtype)
+        target = np.zeros(self.shape, band.dtype)
+        assert self.source.crs is not None
+        try:
+            reproject(
+                np.ascontiguousarray(band),
+                target,
+                src_transform=self.source.transform,
+                src_crs=parse_crs(self.source.crs),
+                dst_transform=self.transform,
+                dst_crs=parse_crs(self.crs),
+                resampling=Method[self.resampling],
+            )
+        except RASTER_ERRORS as error:
+            raise GridError(
+                "The image can't be projected to the other grid; check the CRS of both."
+            ) from error
+        return target
+
+
+def _mixing_dtype(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+    """Choose the float that holds every value of a dtype; float32 has 24 bits for integers."""
+    is_wide = dtype.itemsize > 4 or (dtype.itemsize == 4 and dtype.kind in "iu")
+    return np.float64 if is_wide else np.float32
 
 
 def _to_dtype(values: NDArray[np.floating], dtype: np.dtype[Any]) -> Pixels:
@@ -231,38 +260,6 @@ def _to_dtype(values: NDArray[np.floating], dtype: np.dtype[Any]) -> Pixels:
     limits = np.iinfo(dtype)
     clipped: Pixels = np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
     return clipped
-
-
-def _warp_band(
-    band: Pixels,
-    image: GeoImage,
-    crs: str,
-    transform: Affine,
-    shape: tuple[int, ...],
-    resampling: Resampling,
-) -> Pixels:
-    assert image.crs is not None
-    if band.dtype in (np.dtype(np.float16), np.dtype(np.bool_)):
-        wide = np.float32 if band.dtype.kind == "f" else np.uint8
-        return _warp_band(band.astype(wide), image, crs, transform, shape, resampling).astype(
-            band.dtype
-        )
-    target = np.zeros(shape, band.dtype)
-    try:
-        reproject(
-            np.ascontiguousarray(band),
-            target,
-            src_transform=image.transform,
-            src_crs=parse_crs(image.crs),
-            dst_transform=transform,
-            dst_crs=parse_crs(crs),
-            resampling=Method[resampling],
-        )
-    except RASTER_ERRORS as error:
-        raise GridError(
-            "The image can't be projected to the other grid; check the CRS of both."
-        ) from error
-    return target
 
 
 def _describe(image: GeoImage) -> str:

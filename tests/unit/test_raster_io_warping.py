@@ -84,10 +84,13 @@ class TestAlign:
         assert error.max() < 1.5
         assert error.mean() < 0.5
 
-    def test_missing_ground_does_not_darken_its_neighbours(self, make_image: ImageFactory) -> None:
+    @pytest.mark.parametrize("missing", [-9999.0, np.nan])
+    def test_missing_ground_does_not_darken_its_neighbours(
+        self, make_image: ImageFactory, missing: float
+    ) -> None:
         pixels = np.full((1, 40, 50), 100.0, np.float32)
         valid = np.ones((40, 50), np.bool_)
-        pixels[:, 10:20, 10:20], valid[10:20, 10:20] = -9999, False
+        pixels[:, 10:20, 10:20], valid[10:20, 10:20] = missing, False
         image = make_image(pixels, valid=valid)
         grid = empty_grid(make_image, "EPSG:32633", UTM @ Affine.translation(0.5, 0.5))
         moved = align_to(image, grid)
@@ -188,11 +191,14 @@ class TestResample:
         wanted = (np.arange(60) + 0.5) / 3 - 0.5
         np.testing.assert_allclose(large.pixels[0, 15, 3:-3], wanted[3:-3], atol=1e-4)
 
-    @pytest.mark.parametrize("dtype", ["bool", "float16", "int32", "uint32", "int64"])
-    def test_unusual_dtypes(self, make_image: ImageFactory, dtype: str) -> None:
-        pixels = (scene(1, 6, 6) > 65).astype(dtype)
-        small = resample(make_image(pixels), 3, 3, resampling="average")
+    @pytest.mark.parametrize("resampling", ["nearest", "bilinear", "average"])
+    @pytest.mark.parametrize("dtype", ["bool", "float16", "int8", "int32", "uint32", "int64"])
+    def test_unusual_dtypes(self, make_image: ImageFactory, dtype: str, resampling: str) -> None:
+        pixels = np.repeat(np.repeat(scene(1, 5, 6) % 2, 3, 1), 3, 2).astype(dtype)
+        small = resample(make_image(pixels), 5, 6, resampling=resampling)
         assert small.pixels.dtype == dtype
+        if resampling != "bilinear":
+            np.testing.assert_array_equal(small.pixels, pixels[:, ::3, ::3])
 
     def test_large_integers_keep_their_digits(self, make_image: ImageFactory) -> None:
         pixels = np.full((1, 4, 4), 3_000_000_001, np.uint32)
