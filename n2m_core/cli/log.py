@@ -6,11 +6,14 @@ import logging
 import os
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TextIO
 
 LOG_BYTES = 1_000_000
 OURS = "n2m_core"
 
-_stderr = logging.StreamHandler()
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Our own lines on stderr, told from handlers that others have set."""
 
 
 def log_path() -> Path:
@@ -26,15 +29,16 @@ def set_up(*, is_debug: bool) -> None:
     """Send our log and everybody's warnings to the file; warnings of ours to stderr as well."""
     root = logging.getLogger()
     for handler in list(root.handlers):
-        if isinstance(handler, RotatingFileHandler) or handler is _stderr:
+        if isinstance(handler, RotatingFileHandler | _StderrHandler):
             root.removeHandler(handler)
             handler.close()
     logging.captureWarnings(True)
-    logging.getLogger(OURS).setLevel(logging.DEBUG if is_debug else logging.INFO)
-    _stderr.setLevel(logging.DEBUG if is_debug else logging.WARNING)
-    _stderr.addFilter(_is_ours)
-    _stderr.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    root.addHandler(_stderr)
+    logging.getLogger(OURS).setLevel(logging.DEBUG)
+    to_person = _StderrHandler()
+    to_person.setLevel(logging.DEBUG if is_debug else logging.WARNING)
+    to_person.addFilter(_is_ours)
+    to_person.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    root.addHandler(to_person)
     try:
         path = log_path()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +52,9 @@ def set_up(*, is_debug: bool) -> None:
 
 def show_information() -> None:
     """Show what a long run reports, not only its warnings, on stderr."""
-    _stderr.setLevel(min(_stderr.level, logging.INFO))
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _StderrHandler):
+            handler.setLevel(min(handler.level, logging.INFO))
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

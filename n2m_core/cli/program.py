@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CancelledError:
         sys.exit(_interrupted())
     except N2MError as error:
-        _log.info("%s", error, exc_info=error)
+        _log.debug("%s", error, exc_info=error)
         typer.echo(f"Error: {error}", err=True)
         sys.exit(1)
     except SystemExit as leaving:
@@ -123,4 +123,4 @@ def _tell_defect(
             f"The details are in {log.log_path()}; please report them.",
             err=True,
         )
-    _log.info("defect", exc_info=(kind, error, trace))
+    _log.debug("defect", exc_info=(kind, error, trace))

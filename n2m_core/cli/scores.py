@@ -68,7 +68,10 @@ class Labelled:
 
 
 app = typer.Typer(
-    help="Score a checkpoint on labelled imagery.", no_args_is_help=True, rich_markup_mode=None
+    help="Score a checkpoint on labelled imagery.",
+    epilog=SEGMENT_EXAMPLE,
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 

@@ -11,9 +11,6 @@ from n2m_core.cli import options
 from n2m_core.cli.output import Output, score, table
 
 if TYPE_CHECKING:
-    from n2m_core.checkpoints import CheckpointCard
-    from n2m_core.datasets.base import Sample
-    from n2m_core.datasets.folder import ReadOptions
     from n2m_core.tasks.trajectory import TrajectoryResult
 
 EXAMPLE = (
@@ -54,47 +51,32 @@ def trajectory(
     output = Output(is_json=is_json)
 
     from n2m_core import checkpoints
-    from n2m_core.datasets.folder import ReadOptions
+    from n2m_core.raster_io import read_image
     from n2m_core.tasks.mapping import check_task
     from n2m_core.tasks.trajectory import TrajectoryParams, run, write_trajectory
     from n2m_core.tasks.trajectory_files import check_out_dir
+    from n2m_core.tasks.truth import read_truth
 
     params = TrajectoryParams(grid, steps, seed, resolution, threshold)
     check_out_dir(out)
     card = checkpoints.read_card(checkpoint)
     check_task(card, "segment" if after is None else "change")
-    reading = ReadOptions(chosen, nodata, resolution)
-    sample = _read(image, after, truth, card, reading)
+    first = read_image(image, bands=chosen, nodata=nodata)
+    second = None if after is None else read_image(after, bands=chosen, nodata=nodata)
+    known = None if truth is None else read_truth(truth, first, card)
     model = checkpoints.load(checkpoint, device=device)
     result = run(
-        sample.image,
-        sample.after,
+        first,
+        second,
         model,
         params,
-        None if truth is None else sample.label,
+        None if known is None else known.labels,
         output.progress,
-        truth_kind=sample.label_kind,
+        truth_kind="classes" if known is None else known.kind,
     )
     files = write_trajectory(result, out)
-    notes = (*sample.notes, *result.notes)
+    notes = (*(() if known is None else known.notes), *result.notes)
     output.finish(_payload(result, out, files, notes), _lines(result, out), notes)
-
-
-def _read(
-    image: Path, after: Path | None, truth: Path | None, card: CheckpointCard, reading: ReadOptions
-) -> Sample:
-    """Read the images and the truth, which is put on the first image's grid."""
-    import numpy as np
-
-    from n2m_core.datasets.base import Sample
-    from n2m_core.datasets.folder import LabelledFiles, SampleFiles
-
-    if truth is not None:
-        files = SampleFiles(image.stem, image, truth, after)
-        return LabelledFiles([files], card.classes, task=card.task, options=reading)[0]
-    first = reading.read(image)
-    second = None if after is None else reading.read(after)
-    return Sample(image.stem, first, np.full(first.valid.shape, 255, np.uint8), second)
 
 
 def _payload(

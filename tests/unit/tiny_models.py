@@ -39,8 +39,8 @@ COVER = tuple(
     ClassInfo(name, color)
     for name, color in (("building", "#3c1098"), ("road", "#6ec1e4"), ("water", "#e2a929"))
 )
-CROP_PX = 64
-STEPS = 60
+CROP_PX = 48
+STEPS = 40
 RESOLUTION_M = 0.5
 
 
