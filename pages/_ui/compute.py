@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from affine import Affine
+
 from n2m_core.geo_image import GeoImage, Progress
 from pages._ui import jobs, resources
 from pages._ui.inputs import Source
@@ -69,6 +71,18 @@ def load(path: Path, choices: Choices) -> GeoImage:
     if choices.resolution_m is not None and not image.is_georeferenced:
         image = replace(image, resolution_m=choices.resolution_m)
     return image
+
+
+def middle_of(image: GeoImage, side_px: int) -> GeoImage:
+    """Cut a square out of the middle of an image; a smaller image stays whole in that direction."""
+    top, left = (max(0, (length - side_px) // 2) for length in (image.height, image.width))
+    rows, columns = slice(top, top + side_px), slice(left, left + side_px)
+    return replace(
+        image,
+        pixels=image.pixels[:, rows, columns],
+        valid=image.valid[rows, columns],
+        transform=image.transform * Affine.translation(left, top),
+    )
 
 
 def map_of(page: str, source: Source, card: CheckpointCard, choices: Choices) -> Mapped | None:
@@ -146,11 +160,26 @@ def trajectory_of(
     card: CheckpointCard,
     choices: Choices,
     timesteps: tuple[int, ...],
-    truth: Path | None,
+    truth: Path | None = None,
+    *,
+    middle_px: int | None = None,
 ) -> TrajectoryResult | None:
-    """The frames from noise to map, or their progress and None while they are being made."""
+    """The frames from noise to map, or their progress and None while they are being made.
+
+    Args:
+        page: the page's short name.
+        source: what to look at.
+        card: the checkpoint.
+        choices: stated resolution and bands.
+        timesteps: noisiest first.
+        truth: a mask to score against.
+        middle_px: take only a square of this side from the middle; not with a truth.
+    """
     key = f"frames/{source.key}/{card.id}/{card.sha256}/{choices.pass_key}/{timesteps}/{truth}"
     images = images_of(source, choices)
+    if middle_px is not None:
+        images = tuple(middle_of(image, middle_px) for image in images)
+        key += f"/{middle_px}"
     return jobs.result_of(
         f"{page}.frames",
         key,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from n2m_core.tasks.trajectory import TrajectoryResult
 
 HERO_STEPS = (999, 800, 600, 400, 200, 0)
-HERO_PX = 220
+HERO_PX = 256
 THUMB_PX = 420
 _VERBS = {
     "segment": ("pages/1_Segment.py", "Map this scene", ":material/layers:"),
@@ -40,7 +40,7 @@ def hero() -> None:
     source = next((each for each in found.values() if each.is_sample), None)
     if source is None:
         return
-    result = compute.trajectory_of("home", source, card, Choices(), HERO_STEPS, None)
+    result = compute.trajectory_of("home", source, card, Choices(), HERO_STEPS, middle_px=HERO_PX)
     if result is None:
         return
     st.html(resources.html(f"hero/{source.key}/{card.sha256}", lambda: _strip(result)))
@@ -66,8 +66,7 @@ def _strip(result: TrajectoryResult) -> str:
 
 def _picture(rgb: NDArray[np.uint8], quality: int) -> str:
     """A small WebP as a data URI."""
-    small = Image.fromarray(rgb).resize((HERO_PX, HERO_PX), Image.Resampling.BOX)
-    data = render.encode_webp(np.asarray(small), quality=quality)
+    data = render.encode_webp(rgb, quality=quality)
     return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
 
 

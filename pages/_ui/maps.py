@@ -116,8 +116,8 @@ def _row_html(panels: Sequence[Panel], setting: Setting, player: Mapping[str, Js
     bounds = _union([layer for panel in panels for layer in panel.layers])
     made: list[OfflineMap] = []
     columns = len(panels) if len(panels) < 5 else 3
-    for panel in panels:
-        made.append(_new_map(setting, panel.title, columns))
+    for index, panel in enumerate(panels):
+        made.append(_new_map(setting, panel.title, columns, has_zoom=index == 0))
         _add_layers(made[-1], panel.layers, setting)
         last = len(made) == len(panels)
         _add_controls(made[-1], setting, bounds, full=player is None and last)
@@ -137,7 +137,9 @@ def _figure_html(made: Sequence[OfflineMap], calls: Sequence[FigureCall] = ()) -
     return offline_html(figure)
 
 
-def _new_map(setting: Setting, title: str = "", columns: int = 1) -> OfflineMap:
+def _new_map(
+    setting: Setting, title: str = "", columns: int = 1, *, has_zoom: bool = True
+) -> OfflineMap:
     """A bare map, in degrees or in pixel space, in its place in the figure's grid."""
     made = OfflineMap(
         tiles=None,
@@ -148,6 +150,7 @@ def _new_map(setting: Setting, title: str = "", columns: int = 1) -> OfflineMap:
         max_zoom=8 if setting.pixels else 26,
         attribution_control=setting.basemap is not None and not setting.pixels,
         zoom_animation=False,
+        zoom_control=has_zoom,
         font_size="13px",
     )
     made.add_child(MapCall("panel", {"title": title, "columns": columns}))

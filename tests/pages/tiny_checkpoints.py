@@ -57,7 +57,7 @@ def write_tiny_checkpoint(root: Path, name: str) -> Path:
             in_channels=6 if task == "change" else 3,
             classes=len(CLASSES[name]),
             time_conditioning=not is_plain,
-            overrides={"block_out_channels": [8, 8], "norm_num_groups": 4, **_BLOCKS},
+            overrides=_SMALL,
         )
     )
     weights = fp16_weights(model)
@@ -90,7 +90,11 @@ def write_tiny_checkpoint(root: Path, name: str) -> Path:
 
 
 _CHANGE = ("n2m-change", "n2m-wildfire")
-_BLOCKS = {
+_SMALL = {
+    "in_channels": 8,
+    "out_channels": 8,
+    "block_out_channels": [8, 8],
+    "norm_num_groups": 4,
     "down_block_types": ["DownBlock2D", "DownBlock2D"],
     "up_block_types": ["UpBlock2D", "UpBlock2D"],
     "layers_per_block": 1,

@@ -1,6 +1,5 @@
 /* The timestep player: shows one of the preloaded frames of every map at once, without a rerun. */
 n2m.player = (maps, { frames, marks, start }) => {
-  "use strict";
   const icons = {
     play: '<svg viewBox="0 0 16 16"><path d="M4 2l10 6-10 6z"/></svg>',
     pause: '<svg viewBox="0 0 16 16"><path d="M3 2h4v12H3zM9 2h4v12H9z"/></svg>',
