@@ -18,7 +18,7 @@ from n2m_core.errors import GridError
 Pixels = NDArray[Any]
 Mask = NDArray[np.bool_]
 Progress = Callable[[int, int, str], None]
-"""Called with (steps done, steps in all, a short note); may raise `CancelledError` to stop the run."""
+"""Called with (steps done, steps in all, a short note); raises `CancelledError` to stop the run."""
 
 
 @dataclass(frozen=True, eq=False)
