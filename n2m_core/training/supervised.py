@@ -103,7 +103,7 @@ class Trainer:
         )
         opt = config.optimizer
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=opt.learning_rate, weight_decay=opt.weight_decay
+            self.model.parameters(), lr=opt.learning_rate, weight_decay=opt.weight_decay, fused=True
         )
         self.weights = torch.tensor(config.loss.class_weights, device=self.device)
         self.step, self.seconds = 0, 0.0
