@@ -81,7 +81,7 @@ def middle_of(image: GeoImage, side_px: int) -> GeoImage:
         image,
         pixels=image.pixels[:, rows, columns],
         valid=image.valid[rows, columns],
-        transform=image.transform * Affine.translation(left, top),
+        transform=image.transform @ Affine.translation(left, top),
     )
 
 

@@ -42,7 +42,7 @@ def over_timesteps(
     y_title: str,
     *,
     marks: Sequence[int] = (),
-    y_range: tuple[float, float] | None = (0, 1),
+    y_range: tuple[float, float] | None = (0, 1.02),
 ) -> go.Figure:
     """Draw curves over t, noisy on the left and clean on the right.
 

@@ -123,6 +123,7 @@ def _row_html(panels: Sequence[Panel], setting: Setting, player: Mapping[str, Js
         _add_controls(made[-1], setting, bounds, full=player is None and last)
     calls: list[FigureCall] = [FigureCall("sync", made, {})]
     if player is not None:
+        calls.append(FigureCall("key", made, {"items": _legend_items(setting)}))
         calls.append(PlayerCall("player", made, player))
     return _figure_html(made, calls)
 
@@ -180,7 +181,7 @@ def _add_controls(made: OfflineMap, setting: Setting, bounds: Bounds, *, full: b
     classes: list[Json] = [
         {"name": item.name, "rgb": list(render.hex_to_rgb(item.color))}
         for item in setting.legend
-        if not item.ramp
+        if item.color.startswith("#")
     ]
     calls: list[tuple[str, dict[str, Json]]] = [
         ("start", {"bounds": [list(corner) for corner in bounds]}),
@@ -193,11 +194,14 @@ def _add_controls(made: OfflineMap, setting: Setting, bounds: Bounds, *, full: b
         made.add_child(MapCall(function, options))
 
 
+def _legend_items(setting: Setting) -> list[Json]:
+    """The legend's rows for the browser."""
+    return [{"name": item.name, "color": item.color, "ramp": item.ramp} for item in setting.legend]
+
+
 def _full_controls(setting: Setting) -> list[tuple[str, dict[str, Json]]]:
     """The controls that only one map of a figure carries."""
-    items: list[Json] = [
-        {"name": item.name, "color": item.color, "ramp": item.ramp} for item in setting.legend
-    ]
+    items = _legend_items(setting)
     calls: list[tuple[str, dict[str, Json]]] = []
     if items:
         calls.append(("legend", {"items": items, "position": "bottomright"}))

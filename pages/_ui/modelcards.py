@@ -57,13 +57,14 @@ def show(card: CheckpointCard) -> None:
                 "built from it under the same licence.",
                 icon=":material/copyright:",
             )
-        _metrics(card)
-        left, right = st.columns(2, gap="large")
+        left, right = st.columns([3, 2], gap="large")
         with left:
-            _facts(card)
+            _metrics(card)
+            frame.quiet(f"Licence {card.license}. Limits: {card.limits}")
         with right:
             _data(card)
-        frame.quiet(f"Limits: {card.limits}")
+        with st.expander("Network and training"):
+            _facts(card)
 
 
 def _chips(card: CheckpointCard) -> str:

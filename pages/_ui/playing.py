@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FRAME_PX = 448
 """Longest side of a frame, pixels: eleven timesteps of four panels stay below 5 MB."""
-_DIFFERS = (213, 94, 0)
+_DIFFERS = (204, 0, 119)
 _CIVIDIS = np.array(
     [(0, 34, 78), (42, 63, 108), (87, 92, 109), (124, 123, 120), (166, 157, 117), (211, 193, 100),
      (254, 232, 56)],
@@ -89,7 +89,11 @@ def _html(result: TrajectoryResult) -> str:
     setting = Setting(
         pixels=not grid.is_georeferenced,
         metres=grid.resolution_m,
-        legend=tuple(LegendItem(each.name, each.color) for each in result.card.classes),
+        legend=(
+            *(LegendItem(each.name, each.color) for each in result.card.classes),
+            LegendItem("confidence, low to high", "", ramp_css()),
+            LegendItem("differs from the final map", f"rgb{_DIFFERS}"),
+        ),
     )
     panels = [Panel(name, tuple(each)) for name, each in layers.items()]
     texts = [{"t": frame.timestep, "text": _text(frame, result.card)} for frame in result.frames]

@@ -107,6 +107,17 @@ const n2m = (() => {
     control.addTo(map);
   };
 
+  /* The legend of several maps: one line under them. */
+  const key = (maps, { items }) => {
+    const line = make("div", "n2m-key", document.body);
+    for (const item of items) {
+      const entry = make("span", "", line);
+      const swatch = make("i", item.ramp ? "ramp" : "", entry);
+      swatch.style.background = item.ramp || item.color;
+      make("span", "", entry, item.name);
+    }
+  };
+
   const applyOpacity = (entry, share) => {
     entry.overlay.setOpacity(entry.shown ? share : 0);
   };
@@ -311,7 +322,7 @@ const n2m = (() => {
   };
 
   return {
-    make, followTheme, borrowFonts, overlaysOf, applyOpacity, start, pane, raster, note, sides, legend, opacity,
+    make, followTheme, borrowFonts, overlaysOf, applyOpacity, start, pane, raster, note, sides, legend, key, opacity,
     swipe, sync, panel, readout, scale, basemap,
   };
 })();
