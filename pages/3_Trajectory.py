@@ -15,17 +15,17 @@ frame.open_page(
 def show() -> None:
     """Draw the page."""
     asked = state.from_link("trj")
-    chosen = choosing.scene_and_model("trj", asked, 11, playing.marks)
+    chosen = choosing.scene_and_model("trj", asked, playing.marks, has_extent=True)
     if chosen is None:
         return
-    source, card, steps = chosen.source, chosen.card, chosen.steps
+    source, card = chosen.source, chosen.card
     state.write_link("trj", {"sample": source.id, "checkpoint": card.id})
     choices = compute.Choices(resolution_m=choosing.stated_resolution(source))
-    truth = results.truth_of(source, card)
-    result = compute.trajectory_of("trj", source, card, choices, steps, truth)
+    frames = compute.Frames(chosen.steps, results.truth_of(source, card), chosen.middle_px)
+    result = compute.trajectory_of("trj", source, card, choices, frames)
     if result is None:
         return
-    key = f"trj/{source.key}/{card.sha256}/{steps}/{truth}/{choices.key}"
+    key = f"trj/{source.key}/{card.sha256}/{frames}/{choices.key}"
     playing.show(key, result, source.title)
     frame.quiet(*playing.explain(card), *result.notes)
     left, right = st.columns([3, 2], gap="large")

@@ -19,7 +19,7 @@ TABS = ("Scores over t", "Schedulers and noise", "Decision time", "Calibration")
 def show() -> None:
     """Draw the page."""
     asked = state.from_link("itp")
-    chosen = choosing.scene_and_model("itp", asked, 11, playing.marks)
+    chosen = choosing.scene_and_model("itp", asked, playing.marks, first=6)
     if chosen is None:
         return
     source, card = chosen.source, chosen.card

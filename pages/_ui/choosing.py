@@ -16,55 +16,69 @@ if TYPE_CHECKING:
 
 TASKS = {"segment": "Segment", "change": "Change"}
 STEP_COUNTS = (6, 11, 21)
+EXTENTS = {"256 px": 256, "512 px": 512, "All": None}
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen: a scene or pair, a checkpoint and the timesteps, noisiest first."""
+    """What was chosen.
+
+    Attributes:
+        source: a scene or a pair.
+        card: the checkpoint.
+        steps: timesteps, noisiest first.
+        middle_px: side of the square in the middle that is looked at; None for the whole scene.
+    """
 
     source: Source
     card: CheckpointCard
     steps: tuple[int, ...]
+    middle_px: int | None
 
 
 def scene_and_model(
     page: str,
     asked: dict[str, str],
-    count: int,
     marks: Callable[[CheckpointCard], tuple[int, ...]],
+    *,
+    first: int = 11,
+    has_extent: bool = False,
 ) -> Chosen | None:
-    """Let the person choose the task, a scene or pair, a checkpoint and the timesteps.
+    """Let the person choose the task, a scene or pair, a checkpoint, timesteps and extent.
 
     Args:
         page: the page's short name.
         asked: what the page's link asks for.
-        count: how many timesteps at first.
         marks: timesteps that a checkpoint must not miss.
+        first: how many timesteps before the person chooses, one of `STEP_COUNTS`.
+        has_extent: whether a part of the scene can be chosen.
     """
     if not resources.cards():
         inputs.say_no_weights()
         return None
-    places = st.columns([2, 3, 3, 2], vertical_alignment="bottom")
-    with places[0]:
+    left, right = st.columns(2)
+    with st.container(horizontal=True, gap="large"):
         task = _task(page, asked)
-    with places[1]:
+        steps = _step_count(page, first)
+        middle_px = EXTENTS[_extent(page)] if has_extent else None
+    with left:
         source = inputs.pick_source(task, asked.get("sample"))
-    with places[2]:
+    with right:
         card = inputs.pick_card(task, asked.get("checkpoint"))
-    with places[3]:
-        steps = _step_count(page, count)
     if source is None or card is None:
         return None
     even = {round(999 * i / (steps - 1)) for i in range(steps)}
-    return Chosen(source, card, tuple(sorted(even | set(marks(card)), reverse=True)))
+    return Chosen(source, card, tuple(sorted(even | set(marks(card)), reverse=True)), middle_px)
 
 
 def _task(page: str, asked: dict[str, str]) -> str:
-    """The task; a link's checkpoint decides it."""
+    """The task; a link's sample or checkpoint decides it."""
     key = f"{page}.w.task"
-    for card in resources.cards():
-        if card.id == asked.get("checkpoint"):
-            state.put(key, card.task)
+    tasks = {sample.id: sample.task for sample in resources.samples()}
+    tasks |= {card.id: card.task for card in resources.cards()}
+    for name in ("sample", "checkpoint"):
+        if asked.get(name) in tasks:
+            state.put(key, tasks[asked[name]])
     task = st.segmented_control(
         "Task",
         list(TASKS),
@@ -86,6 +100,19 @@ def _step_count(page: str, first: int) -> int:
         help="How many timesteps between 999 (noise) and 0 (clean). Each is one pass.",
     )
     return state.keep(key, count or first)
+
+
+def _extent(page: str) -> str:
+    """Which part of the scene to look at."""
+    key = f"{page}.w.extent"
+    extent = st.segmented_control(
+        "Extent",
+        list(EXTENTS),
+        key=state.prepare(key, next(iter(EXTENTS)), list(EXTENTS)),
+        required=True,
+        help="A part from the middle is quicker, and its pixels are larger on the screen.",
+    )
+    return state.keep(key, extent or next(iter(EXTENTS)))
 
 
 def stated_resolution(source: Source) -> float | None:

@@ -73,15 +73,20 @@ def load(path: Path, choices: Choices) -> GeoImage:
     return image
 
 
-def middle_of(image: GeoImage, side_px: int) -> GeoImage:
-    """Cut a square out of the middle of an image; a smaller image stays whole in that direction."""
+def middle_of(image: GeoImage, side_px: int) -> tuple[slice, slice]:
+    """Rows and columns of a square in the middle; a smaller image stays whole in that direction."""
     top, left = (max(0, (length - side_px) // 2) for length in (image.height, image.width))
-    rows, columns = slice(top, top + side_px), slice(left, left + side_px)
+    return slice(top, top + side_px), slice(left, left + side_px)
+
+
+def crop(image: GeoImage, window: tuple[slice, slice]) -> GeoImage:
+    """Cut rows and columns out of an image, which keep their place on the ground."""
+    rows, columns = window
     return replace(
         image,
         pixels=image.pixels[:, rows, columns],
         valid=image.valid[rows, columns],
-        transform=image.transform @ Affine.translation(left, top),
+        transform=image.transform @ Affine.translation(columns.start, rows.start),
     )
 
 
@@ -154,37 +159,32 @@ def decide(mapped: Mapped, choices: Choices) -> Mapped:
     return replace(mapped, result=replace(result, labels=labels))
 
 
-def trajectory_of(
-    page: str,
-    source: Source,
-    card: CheckpointCard,
-    choices: Choices,
-    timesteps: tuple[int, ...],
-    truth: Path | None = None,
-    *,
-    middle_px: int | None = None,
-) -> TrajectoryResult | None:
-    """The frames from noise to map, or their progress and None while they are being made.
+@dataclass(frozen=True)
+class Frames:
+    """What a trajectory is made of.
 
-    Args:
-        page: the page's short name.
-        source: what to look at.
-        card: the checkpoint.
-        choices: stated resolution and bands.
+    Attributes:
         timesteps: noisiest first.
-        truth: a mask to score against.
-        middle_px: take only a square of this side from the middle; not with a truth.
+        truth: a mask to score the frames against.
+        middle_px: side of the square that is cut out of the middle; None for the whole scene.
     """
-    key = f"frames/{source.key}/{card.id}/{card.sha256}/{choices.pass_key}/{timesteps}/{truth}"
+
+    timesteps: tuple[int, ...]
+    truth: Path | None = None
+    middle_px: int | None = None
+
+
+def trajectory_of(
+    page: str, source: Source, card: CheckpointCard, choices: Choices, frames: Frames
+) -> TrajectoryResult | None:
+    """The frames from noise to map, or their progress and None while they are being made."""
+    key = f"frames/{source.key}/{card.id}/{card.sha256}/{choices.pass_key}/{frames}"
     images = images_of(source, choices)
-    if middle_px is not None:
-        images = tuple(middle_of(image, middle_px) for image in images)
-        key += f"/{middle_px}"
     return jobs.result_of(
         f"{page}.frames",
         key,
         "One pass for each timestep",
-        lambda progress: _make_frames(images, card, choices, timesteps, truth, progress),
+        lambda progress: _make_frames(images, card, choices, frames, progress),
     )
 
 
@@ -192,27 +192,33 @@ def _make_frames(
     images: tuple[GeoImage, ...],
     card: CheckpointCard,
     choices: Choices,
-    timesteps: tuple[int, ...],
-    truth: Path | None,
+    frames: Frames,
     progress: Progress,
 ) -> TrajectoryResult:
     """Run the network at every timestep; in the worker."""
     from n2m_core.tasks import trajectory
+    from n2m_core.tasks.change import align_pair
     from n2m_core.tasks.truth import read_truth
 
-    progress(0, len(timesteps), "loading the weights")
+    progress(0, len(frames.timesteps), "loading the weights")
     model = resources.model(card)
-    first, after = images[0], images[1] if len(images) == 2 else None
-    known = None if truth is None else read_truth(truth, first, card)
+    if len(images) == 2:
+        images = align_pair(images[0], images[1])
+    truth = None if frames.truth is None else read_truth(frames.truth, images[0], card)
+    labels = None if truth is None else truth.labels
+    if frames.middle_px is not None:
+        window = middle_of(images[0], frames.middle_px)
+        labels = None if labels is None else labels[window]
+        images = tuple(crop(image, window) for image in images)
     params = trajectory.TrajectoryParams(
-        timesteps=timesteps, seed=choices.seed, resolution_m=choices.resolution_m
+        timesteps=frames.timesteps, seed=choices.seed, resolution_m=choices.resolution_m
     )
     return trajectory.run(
-        first,
-        after,
+        images[0],
+        images[1] if len(images) == 2 else None,
         model,
         params,
-        None if known is None else known.labels,
+        labels,
         progress,
-        truth_kind="classes" if known is None else known.kind,
+        truth_kind="classes" if truth is None else truth.kind,
     )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from n2m_core import render
 from pages._ui import compute, frame, inputs, resources
-from pages._ui.compute import Choices
+from pages._ui.compute import Choices, Frames
 from pages._ui.resources import Sample
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def hero() -> None:
     source = next((each for each in found.values() if each.is_sample), None)
     if source is None:
         return
-    result = compute.trajectory_of("home", source, card, Choices(), HERO_STEPS, middle_px=HERO_PX)
+    result = compute.trajectory_of(
+        "home", source, card, Choices(), Frames(HERO_STEPS, None, HERO_PX)
+    )
     if result is None:
         return
     st.html(resources.html(f"hero/{source.key}/{card.sha256}", lambda: _strip(result)))
