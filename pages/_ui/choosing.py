@@ -57,7 +57,7 @@ def scene_and_model(
         inputs.say_no_weights()
         return None
     left, right = st.columns(2)
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         task = _task(page, asked)
         steps = _step_count(page, first)
         middle_px = EXTENTS[_extent(page)] if has_extent else None

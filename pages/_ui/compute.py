@@ -10,10 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from affine import Affine
-
 from n2m_core.geo_image import GeoImage, Progress
-from pages._ui import jobs, resources
+from pages._ui import detail, jobs, resources
 from pages._ui.inputs import Source
 
 if TYPE_CHECKING:
@@ -77,17 +75,6 @@ def middle_of(image: GeoImage, side_px: int) -> tuple[slice, slice]:
     """Rows and columns of a square in the middle; a smaller image stays whole in that direction."""
     top, left = (max(0, (length - side_px) // 2) for length in (image.height, image.width))
     return slice(top, top + side_px), slice(left, left + side_px)
-
-
-def crop(image: GeoImage, window: tuple[slice, slice]) -> GeoImage:
-    """Cut rows and columns out of an image, which keep their place on the ground."""
-    rows, columns = window
-    return replace(
-        image,
-        pixels=image.pixels[:, rows, columns],
-        valid=image.valid[rows, columns],
-        transform=image.transform @ Affine.translation(columns.start, rows.start),
-    )
 
 
 def map_of(page: str, source: Source, card: CheckpointCard, choices: Choices) -> Mapped | None:
@@ -209,7 +196,7 @@ def _make_frames(
     if frames.middle_px is not None:
         window = middle_of(images[0], frames.middle_px)
         labels = None if labels is None else labels[window]
-        images = tuple(crop(image, window) for image in images)
+        images = tuple(detail.crop(image, window) for image in images)
     params = trajectory.TrajectoryParams(
         timesteps=frames.timesteps, seed=choices.seed, resolution_m=choices.resolution_m
     )

@@ -47,6 +47,12 @@ def show(error: Exception) -> None:
         )
 
 
+def caught(error: Exception) -> bool:
+    """Show what a page raised outside its guarded parts; tells Streamlit that it was shown."""
+    show(error)
+    return True
+
+
 def plain(text: str) -> str:
     """Take the Markdown out of a text, because file names may hold any character."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>$#|~:" else letter for letter in text)

@@ -7,7 +7,6 @@ pixel coordinates, row 0 on top.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from n2m_core import raster_io, render
 from n2m_core.geo_image import GeoImage
+from pages._ui.detail import OFFERED, Detail, data_uri
 
 MAX_PX = 2048
 """Longest side of an overlay, pixels: 2048 as WebP is about 0.6 MB."""
@@ -36,6 +36,7 @@ class Layer:
         bounds: south-west and north-east corner, degrees; (-rows, 0), (0, columns) in pixel space.
         role: "base" is imagery, "mask" follows the opacity control, "frame" only the player.
         crisp: whether single pixels stay sharp when the map is zoomed in.
+        token: names the full resolution to the server; empty when the picture is it already.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Layer:
     bounds: Bounds
     role: Role
     crisp: bool = False
+    token: str = ""
 
 
 def image_layer(
@@ -54,12 +56,16 @@ def image_layer(
     quality: int = 85,
 ) -> Layer:
     """Lay an RGB picture of an image (uint8 [H, W, 3]) on the map."""
-    drawn, bounds = _warp(image, np.moveaxis(rgb, -1, 0), max_px, "average")
-    alpha = np.where(drawn.valid, 255, 0).astype(np.uint8)
-    rgba = np.dstack([np.moveaxis(drawn.pixels, 0, -1), alpha])
-    return Layer(
-        title, _data_uri("webp", render.encode_webp(rgba, quality=quality)), bounds, "base"
-    )
+
+    def encode(drawn: GeoImage) -> str:
+        """Encode with the missing pixels transparent."""
+        alpha = np.where(drawn.valid, 255, 0).astype(np.uint8)
+        rgba = np.dstack([np.moveaxis(drawn.pixels, 0, -1), alpha])
+        return data_uri("webp", render.encode_webp(rgba, quality=quality))
+
+    names = ("red", "green", "blue")
+    whole = Detail(image.with_pixels(np.moveaxis(rgb, -1, 0), names), encode, "average")
+    return _layer(title, whole, max_px, "base", crisp=False)
 
 
 def mask_layer(
@@ -72,35 +78,36 @@ def mask_layer(
     max_px: int = MAX_PX,
 ) -> Layer:
     """Lay a class map of an image (uint8 [H, W], 255 transparent) on the map."""
-    drawn, bounds = _warp(image, labels[None], max_px, "nearest")
-    shown = np.where(drawn.valid, drawn.pixels[0], 255).astype(np.uint8)
-    return Layer(
-        title, _data_uri("png", render.encode_palette_png(shown, colors)), bounds, role, crisp=True
-    )
+
+    def encode(drawn: GeoImage) -> str:
+        """Encode with the missing pixels transparent."""
+        shown = np.where(drawn.valid, drawn.pixels[0], 255).astype(np.uint8)
+        return data_uri("png", render.encode_palette_png(shown, colors))
+
+    whole = Detail(image.with_pixels(labels[None], ("class",)), encode, "nearest")
+    return _layer(title, whole, max_px, role, crisp=True)
+
+
+def _layer(title: str, whole: Detail, max_px: int, role: Role, *, crisp: bool) -> Layer:
+    """Draw the overview of a raster; a larger one can be asked for by windows."""
+    drawn, bounds = _warp(whole.image, max_px, whole.resampling)
+    is_larger = max(whole.image.height, whole.image.width) > max_px == MAX_PX
+    token = OFFERED.add(whole) if is_larger else ""
+    return Layer(title, whole.encode(drawn), bounds, role, crisp, token)
 
 
 def _warp(
-    image: GeoImage,
-    pixels: NDArray[np.uint8],
-    max_px: int,
-    resampling: Literal["nearest", "bilinear", "average"],
+    placed: GeoImage, max_px: int, resampling: raster_io.Resampling
 ) -> tuple[GeoImage, Bounds]:
-    """Bring pixels on an image's grid to the map's projection, at most `max_px` a side."""
-    names = tuple(f"band {i + 1}" for i in range(pixels.shape[0]))
-    placed = image.with_pixels(pixels, names)
-    if image.is_georeferenced:
+    """Bring an image to the map's projection, at most `max_px` a side."""
+    if placed.is_georeferenced:
         warped, (south, west, north, east) = raster_io.to_web_mercator(
             placed, max_px=max_px, resampling=resampling
         )
         return warped, ((south, west), (north, east))
-    bounds = ((-float(image.height), 0.0), (0.0, float(image.width)))
-    shrink = max(image.height, image.width) / max_px
+    bounds = ((-float(placed.height), 0.0), (0.0, float(placed.width)))
+    shrink = max(placed.height, placed.width) / max_px
     if shrink <= 1:
         return placed, bounds
-    height, width = (max(1, round(side / shrink)) for side in (image.height, image.width))
+    height, width = (max(1, round(side / shrink)) for side in (placed.height, placed.width))
     return raster_io.resample(placed, height, width, resampling=resampling), bounds
-
-
-def _data_uri(kind: str, data: bytes) -> str:
-    """Write encoded bytes as a data URI."""
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

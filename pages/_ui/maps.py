@@ -170,6 +170,7 @@ def _add_layers(
             "role": layer.role,
             "title": layer.title,
             "crisp": layer.crisp,
+            "token": layer.token,
             "opacity": setting.opacity if layer.role == "mask" else 1.0,
         }
         made.add_child(MapCall("raster", options))

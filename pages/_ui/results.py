@@ -30,7 +30,7 @@ def notes(result: MapResult, source: Source) -> None:
     """Say what was looked at, how the map was made, and what was done to the input."""
     step = f"t = {result.timestep}, {'x_t mixed there' if result.is_mixed else 'clean image given'}"
     made = f"{result.card.title}, {step}, {result.seconds:.1f} s."
-    frame.quiet(f"{source.note}. {made}", *result.notes)
+    frame.quiet(f"{source.note.rstrip('.')}. {made}", *result.notes)
 
 
 def areas(result: MapResult) -> None:
@@ -129,11 +129,12 @@ def _show_report(report: Report) -> None:
     """Show the scores of one map."""
     target, mean, boundary = report["target"], report["mean"], report["boundary"]
     main, name = (target, "Target") if target["f1"] is not None else (mean, "Mean")
-    cells = st.columns(4)
-    cells[0].metric(f"{name} F1", number(main["f1"]), help=_interval(main, report))
-    cells[1].metric(f"{name} IoU", number(main["iou"]))
-    cells[2].metric("Boundary IoU", number(boundary["boundary_iou"]))
-    cells[3].metric("Weighted F", number(boundary["wfm"]), help="WFm, the weighted F-measure.")
+    with st.container(horizontal=True, gap="medium"):
+        st.metric(f"{name} F1", number(main["f1"]), help=_interval(main, report), width=112)
+        st.metric(f"{name} IoU", number(main["iou"]), width=112)
+        st.metric("Boundary IoU", number(boundary["boundary_iou"]), width=112)
+        wfm = "WFm, the weighted F-measure."
+        st.metric("Weighted F", number(boundary["wfm"]), help=wfm, width=112)
     frame.table(
         ("Class", "F1", "IoU", "Precision", "Recall", "Pixels"),
         [

@@ -71,13 +71,45 @@ const n2m = (() => {
   };
 
   const raster = (map, options) => {
-    const overlay = L.imageOverlay(options.url, options.bounds, {
+    const looks = {
       pane: options.pane,
       opacity: options.opacity,
       alt: options.title,
       className: `n2m-raster n2m-${options.role}${options.crisp ? " n2m-crisp" : ""}`,
-    }).addTo(map);
-    overlaysOf(map).push({ overlay, role: options.role, full: options.opacity, shown: true });
+    };
+    const overlay = L.imageOverlay(options.url, options.bounds, looks).addTo(map);
+    const entry = { overlay, role: options.role, full: options.opacity, shown: true };
+    overlaysOf(map).push(entry);
+    if (options.token) followDetail(map, entry, looks, options.token);
+  };
+
+  /* Ask for the window in view when the person zooms in beyond the overview's own pixels. */
+  const followDetail = (map, entry, looks, token) => {
+    let timer = null;
+    let asked = 0;
+    const drop = () => {
+      if (entry.detail) map.removeLayer(entry.detail);
+      entry.detail = null;
+    };
+    const load = async () => {
+      const image = entry.overlay.getElement();
+      if (!image.naturalWidth || image.width < 1.15 * image.naturalWidth) return drop();
+      const view = map.getBounds().pad(0.15);
+      const turn = ++asked;
+      const query = new URLSearchParams({
+        s: view.getSouth(), w: view.getWest(), n: view.getNorth(), e: view.getEast(),
+      });
+      const reply = await fetch(`detail/${token}?${query}`);
+      if (!reply.ok || turn !== asked) return;
+      const { url, bounds } = await reply.json();
+      const next = L.imageOverlay(url, bounds, { ...looks, opacity: entry.full }).addTo(map);
+      drop();
+      entry.detail = next;
+    };
+    map.on("moveend zoomend", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => load().catch(drop), 250);
+    });
   };
 
   const note = (map, { text, position }) => {
@@ -120,6 +152,7 @@ const n2m = (() => {
 
   const applyOpacity = (entry, share) => {
     entry.overlay.setOpacity(entry.shown ? share : 0);
+    if (entry.detail) entry.detail.setOpacity(entry.shown ? share : 0);
   };
 
   const opacity = (map, { label, value, position }) => {
