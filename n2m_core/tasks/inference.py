@@ -25,11 +25,14 @@ from n2m_core.tasks.lattice import FloatArray, Lattice, plan_lattice
 from n2m_core.tasks.params import MapParams
 from n2m_core.tiling import predict_tiled
 
-WINDOW_PX = 256
+WINDOW_PX = 128
+"""Side of a window, about that of the training crops. Attention and group normalisation see the
+whole window, so a network does worse on windows of another size than it was trained on."""
 OVERLAP_PX = 64
-BATCH = 4
-ONE_WINDOW_PX = 320
-"""An image up to this size is one window: four windows for a tile would take four times as long."""
+MARGIN_PX = 32
+"""The image is continued by its mirror so far: what a network says at a window's edge, where its
+convolutions meet zeros, then falls outside the image."""
+BATCH = 16
 UNUSUAL_SAMPLE_PX = 1_000_000
 """Pixels, about, from which it is told whether an image is unusual."""
 NOISE_CACHE_VALUES = 8_000_000
@@ -132,7 +135,7 @@ def prepare(
     notes = [note for image in chosen for note in image.notes]
     notes += _resolution_note(chosen[0], card, lattice, resolution_m)
     notes += _unusual_notes(scaled, valid, card)
-    clean = np.concatenate(scaled)
+    clean = scaled[0] if len(scaled) == 1 else np.concatenate(scaled)
     clean[:, ~valid] = 0.0
     x0 = lattice.from_image(clean, valid)
     return Prepared(x0, lattice, valid, tuple(dict.fromkeys(notes)))
@@ -196,18 +199,20 @@ def predict(
         x_t = mix_windows(x0, positions, step, process, noise) if step.is_mixed else x0
         return _probabilities(model, x_t, step.timestep)
 
-    multiple = model.model.multiple
-    on_lattice = predict_tiled(
+    row, column = prepared.lattice.origin
+    sides = ((0, 0), (MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX))
+    padded = predict_tiled(
         predict_windows,
-        prepared.x0,
-        size=_window_size(prepared, multiple),
+        np.pad(prepared.x0, sides, mode="reflect"),
+        size=WINDOW_PX,
         overlap=OVERLAP_PX,
         batch=BATCH,
-        multiple=multiple,
-        origin=prepared.lattice.origin,
+        multiple=model.model.multiple,
+        origin=(row - MARGIN_PX, column - MARGIN_PX),
         progress=progress,
     )
-    probabilities = prepared.lattice.to_image(on_lattice)
+    inside = padded[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+    probabilities = prepared.lattice.to_image(np.ascontiguousarray(inside))
     probabilities[:, ~prepared.valid] = 0.0
     return probabilities
 
@@ -250,17 +255,6 @@ def _probabilities(model: LoadedModel, x_t: torch.Tensor, timestep: int) -> NDAr
         logits = model.model(x_t, t)
     result: NDArray[np.float32] = torch.softmax(logits.float(), dim=1).cpu().numpy()
     return result
-
-
-def _window_size(prepared: Prepared, multiple: int) -> int:
-    """Side of the windows: one for a small image, else the usual."""
-    rows, columns = prepared.lattice.rows, prepared.lattice.columns
-    longest = max(
-        rows.count + rows.first % multiple, columns.count + columns.first % multiple, OVERLAP_PX + 1
-    )
-    if longest > ONE_WINDOW_PX:
-        return WINDOW_PX
-    return -(-longest // multiple) * multiple
 
 
 def _listed(order: Sequence[int]) -> str:

@@ -573,9 +573,8 @@ def test_stopped_run_leaves_what_was_there(
 
 def test_defect_is_told_in_a_sentence_and_logged(tmp_path: Path) -> None:
     code = (
-        "from n2m_core.cli import main, catalogue\n"
-        "import n2m_core.checkpoints as c\n"
-        "c.list_cards = lambda: 1 / 0\n"
+        "from n2m_core.cli import catalogue, main\n"
+        "catalogue.Output = lambda **_: 1 / 0\n"
         "main(['checkpoints'])\n"
     )
     done = subprocess.run(
