@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import maps_of, settle, texts
+from page_runs import OpenPage, maps_of, settle, texts
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-OpenPage = Callable[..., AppTest]
 PAGE = "1_Segment"
 
 
