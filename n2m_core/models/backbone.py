@@ -71,6 +71,12 @@ class Backbone(nn.Module):
         return cast("Tensor", self.unet(features, t).sample)
 
 
+def full_settings(variant: Variant, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Give every entry of a backbone's diffusers configuration, with JSON values."""
+    merged = {**(PAPER if variant == "paper" else COMPACT), **overrides}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in merged.items()}
+
+
 def build_backbone(variant: Variant, overrides: dict[str, Any] | None = None) -> Backbone:
     """Build a backbone with random weights.
 
@@ -81,8 +87,7 @@ def build_backbone(variant: Variant, overrides: dict[str, Any] | None = None) ->
     Returns:
         The network in training mode.
     """
-    base = PAPER if variant == "paper" else COMPACT
-    settings = {**base, **(overrides or {})}
+    settings = full_settings(variant, overrides or {})
     return Backbone(UNet2DModel(**settings))  # type: ignore[no-untyped-call]  # diffusers
 
 

@@ -28,6 +28,7 @@ from n2m_core.checkpoints import load
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseProcess, make_schedule
 from n2m_core.errors import CheckpointError, ConfigError
 from n2m_core.geo_image import Progress
+from n2m_core.models.backbone import full_settings
 from n2m_core.models.noise2map import NetworkConfig, Noise2Map, channels_last
 from n2m_core.training.config import TrainConfig
 from n2m_core.training.crops import Cropper
@@ -116,7 +117,8 @@ class Trainer:
             in_channels=6 if config.task == "change" else 3,
             classes=len(config.classes),
             time_conditioning=choice.time_conditioning,
-            overrides=choice.overrides,
+            # Spelled out, so that the weights stay readable when the defaults move on.
+            overrides=full_settings(choice.variant, choice.overrides),
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)  # initial weights only: the fork gives the state back
