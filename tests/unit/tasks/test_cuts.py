@@ -1,0 +1,75 @@
+"""The trained checkpoints' maps do not depend on how a scene was cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from numpy.typing import NDArray
+
+from n2m_core.checkpoints import LoadedModel, list_cards, load
+from n2m_core.geo_image import GeoImage
+from n2m_core.raster_io import read_image
+from n2m_core.scenes import held_out, held_out_pairs
+from n2m_core.tasks import change, segment
+
+CHECKPOINTS = [card.id for card in list_cards()]
+LEAST_AGREEMENT = 0.985
+CUT_PX = 64
+"""Pixels nearer to a cut than this do not count."""
+
+
+def cut(image: GeoImage, rows: slice, columns: slice) -> GeoImage:
+    """A crop with its own place, as a GIS would cut it."""
+    return GeoImage(
+        image.pixels[:, rows, columns].copy(),
+        image.valid[rows, columns].copy(),
+        image.crs,
+        image.transform @ Affine.translation(columns.start, rows.start),
+        image.band_names,
+        image.resolution_m,
+    )
+
+
+def labels_of(images: Sequence[GeoImage], model: LoadedModel) -> NDArray[np.uint8]:
+    if len(images) == 1:
+        return segment.run(images[0], model).labels
+    return change.run(images[0], images[1], model).labels
+
+
+def agreement(images: Sequence[GeoImage], model: LoadedModel) -> float:
+    """Share of pixels far from the cut that get the class that they have in the whole scene."""
+    height, width = images[0].valid.shape
+    rows = slice(height // 7 + 3, height - height // 9 - 2)
+    columns = slice(width // 9 + 1, width - width // 6 - 5)
+    crops = [cut(image, rows, columns) for image in images]
+    whole, part = labels_of(images, model)[rows, columns], labels_of(crops, model)
+    inside = (slice(CUT_PX, -CUT_PX), slice(CUT_PX, -CUT_PX))
+    return float((whole[inside] == part[inside]).mean())
+
+
+@pytest.mark.parametrize("finer", [1.0, 0.75], ids=["same resolution", "finer"])
+@pytest.mark.parametrize("checkpoint", CHECKPOINTS)
+def test_crop_of_a_scene_gets_the_scenes_map(checkpoint: str, finer: float) -> None:
+    model = load(checkpoint, device="cpu")
+    resolution_m = round(model.card.resolution_m * finer, 3)
+    if model.card.task == "segment":
+        images = [next(held_out(1, size=448, resolution_m=resolution_m)).image]
+    else:
+        pair = next(held_out_pairs(1, size=448, resolution_m=resolution_m))
+        images = [pair.before.image, pair.after.image]
+    assert agreement(images, model) >= LEAST_AGREEMENT
+
+
+@pytest.mark.parametrize("checkpoint", CHECKPOINTS)
+def test_crop_of_a_satellite_image_gets_the_scenes_map(checkpoint: str, data_root: Path) -> None:
+    """Two dates of Santa Rosa, 1024 px at 0.45 m, in degrees and slightly rotated."""
+    model = load(checkpoint, device="cpu")
+    folder = data_root / "change" / "wildfire" / "val"
+    name = sorted(path.name for path in (folder / "A").iterdir())[2]
+    dates = ("A",) if model.card.task == "segment" else ("A", "B")
+    images = [read_image(folder / date / name) for date in dates]
+    assert agreement(images, model) >= LEAST_AGREEMENT
