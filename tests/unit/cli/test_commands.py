@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from command_runs import Command
+from PIL import Image
+from rasters import UTM, RasterFactory
+from tiny_models import drawn_pair, drawn_scene
+
+from n2m_core.cli import learning
+
+# Maps
+
+
+def test_segment_writes_a_map_on_the_images_grid(n2m: Command, tile: Path, mask: Path) -> None:
+    said = n2m(
+        "segment", tile, "--checkpoint", "tiny-buildings", "--out", "map.tif",
+        "--probabilities", "p.tif", "--vector", "v.geojson", "--json",
+    )  # fmt: skip
+    assert said.code == 0
+    with rasterio.open("map.tif") as dataset, rasterio.open(tile) as image:
+        assert (dataset.crs, dataset.transform, dataset.shape) == (
+            image.crs, image.transform, image.shape,
+        )  # fmt: skip
+        assert (dataset.dtypes, dataset.nodata) == (("uint8",), 255)
+        assert dataset.tags()["N2M_CHECKPOINT"] == "tiny-buildings"
+        labels = dataset.read(1)
+    with rasterio.open(mask) as truth:
+        assert ((labels == 1) == (truth.read(1) > 0)).mean() > 0.97
+    with rasterio.open("p.tif") as dataset:
+        assert dataset.descriptions == ("background", "building")
+        np.testing.assert_array_equal(dataset.read().argmax(axis=0), labels)
+    report = said.json
+    assert report["checkpoint"] == "tiny-buildings"
+    assert report["classes"][1]["pixels"] == (labels == 1).sum()
+    assert report["polygons"] == len(gpd.read_file("v.geojson"))
+    assert sorted(path.name for path in Path().iterdir() if path.is_file()) == [
+        "map.tif", "mask.tif", "p.tif", "tile.tif", "v.geojson",
+    ]  # fmt: skip
+
+
+def test_segment_tells_a_person_what_it_found(n2m: Command, tile: Path) -> None:
+    said = n2m("segment", tile, "--checkpoint", "tiny-buildings", "--out", "map.tif")
+    assert "building" in said.out
+    assert "CC0-1.0" in said.out
+    assert "Wrote map.tif" in said.out
+    assert said.err == ""
+
+
+def test_options_reach_the_map(n2m: Command, tile: Path, write_raster: RasterFactory) -> None:
+    bgr = write_raster(drawn_scene(31, 120, 150)[0][::-1], "bgr.png", crs=None)
+    said = n2m(
+        "segment", bgr, "--checkpoint", "tiny-buildings", "--out", "map.tif", "--json",
+        "--bands", "3,2,1", "--resolution", "0.5", "--threshold", "0.7", "--min-area", "20",
+        "--timestep", "30", "--seed", "4", "--device", "cpu", "--vector", "v.gpkg",
+    )  # fmt: skip
+    assert said.code == 0
+    assert (said.json["timestep"], said.json["mixed"]) == (30, True)
+    assert not any("unknown" in note for note in said.json["notes"])
+    polygons = gpd.read_file("v.gpkg")
+    assert polygons["area_m2"].min() >= 20
+    assert len(polygons) == said.json["polygons"] > 0
+
+
+def test_nodata_is_left_out(n2m: Command, write_raster: RasterFactory) -> None:
+    pixels = drawn_scene(32)[0]
+    pixels[:, :40] = 7
+    path = write_raster(pixels, "holes.tif")
+    said = n2m(
+        "segment", path, "--checkpoint", "tiny-buildings", "--out", "m.tif", "--nodata", "7",
+    )  # fmt: skip
+    assert said.code == 0
+    with rasterio.open("m.tif") as dataset:
+        labels = dataset.read(1)
+    assert (labels[:40] == 255).all()
+    assert (labels[40:] != 255).mean() > 0.99
+
+
+def test_change_lies_on_the_grid_of_before(n2m: Command, write_raster: RasterFactory) -> None:
+    before, after, truth = drawn_pair(33)
+    first = write_raster(before, "first.tif")
+    second = write_raster(after, "second.tif", transform=UTM @ Affine.translation(0, 0.25))
+    said = n2m(
+        "change", first, second, "--checkpoint", "tiny-change", "--out", "c.tif",
+        "--vector", "c.geojson", "--json",
+    )  # fmt: skip
+    assert said.code == 0
+    assert any("grid of the first" in note for note in said.json["notes"])
+    with rasterio.open("c.tif") as dataset:
+        assert dataset.transform == UTM
+        labels = dataset.read(1)
+    assert (labels == truth).mean() > 0.9
+    assert set(gpd.read_file("c.geojson")["class"]) == {"built", "demolished"}
+
+
+def test_trajectory_is_scored_against_a_truth(n2m: Command, tile: Path, mask: Path) -> None:
+    said = n2m(
+        "trajectory", tile, "--checkpoint", "tiny-buildings", "--out", "t", "--truth", mask,
+        "--steps", "3", "--json",
+    )  # fmt: skip
+    assert said.code == 0
+    assert [frame["t"] for frame in said.json["frames"]] == [999, 500, 0]
+    assert said.json["frames"][-1]["scores"]["f1"] > 0.9
+    assert {"trajectory.gif", "trajectory.mp4", "trajectory.json"} <= {
+        path.name for path in Path("t").iterdir()
+    }
+    with Image.open("t/trajectory.gif") as animation:
+        assert animation.n_frames == 3  # type: ignore[attr-defined]
+    listed = n2m(
+        "trajectory", tile, "--checkpoint", "tiny-buildings", "--out", "t2",
+        "--timesteps", "0,100,...,300",
+    )  # fmt: skip
+    assert [line.split()[1] for line in listed.out.splitlines() if line.startswith("t ")] == [
+        "300", "200", "100", "0",
+    ]  # fmt: skip
+
+
+# Lists and scores
+
+
+def test_checkpoints_are_listed(n2m: Command) -> None:
+    cards = n2m("checkpoints", "--json").json["checkpoints"]
+    assert [card["id"] for card in cards] == ["tiny-buildings", "tiny-change", "tiny-cover"]
+    assert cards[0]["classes"][1]["name"] == "building"
+    assert "tiny-change" in n2m("checkpoints").out
+
+
+def test_no_checkpoint_is_said(
+    n2m: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "none"))
+    assert "No checkpoint is installed" in n2m("checkpoints").out
+
+
+@pytest.fixture
+def buildings_folder(tmp_path: Path, write_raster: RasterFactory) -> Path:
+    for folder in ("images", "masks"):
+        (tmp_path / "set" / "val" / folder).mkdir(parents=True)
+    for seed in (41, 42):
+        picture, truth = drawn_scene(seed, 96, 96)
+        write_raster(picture, f"set/val/images/{seed}.tif")
+        write_raster(truth[None] * 255, f"set/val/masks/{seed}.png", crs=None)
+    return tmp_path / "set"
+
+
+def test_evaluate_prints_the_report(n2m: Command, buildings_folder: Path) -> None:
+    said = n2m(
+        "evaluate", "segment", "--checkpoint", "tiny-buildings", "--dataset", "folder",
+        "--root", buildings_folder, "--split", "val", "--timesteps", "0,900", "--seeds", "2",
+        "--json",
+    )  # fmt: skip
+    report = said.json
+    assert report["tiles"] == 2
+    assert report["target"]["f1"] > 0.9
+    assert [row["t"] for row in report["by_timestep"]] == [0, 900]
+    assert {
+        "task", "checkpoint", "tiles", "timestep", "classes", "mean", "target", "all_positive",
+        "boundary", "by_timestep", "per_tile", "seconds", "megapixels_per_second",
+    } <= report.keys()  # fmt: skip
+    text = n2m(
+        "evaluate", "segment", "--checkpoint", "tiny-buildings", "--root", buildings_folder,
+        "--split", "val",
+    ).out  # fmt: skip
+    assert "all_positive" in text
+    assert f"{report['target']['f1']:.3f}" in text
+
+
+def test_evaluate_change(n2m: Command, tmp_path: Path, write_raster: RasterFactory) -> None:
+    for folder in ("before", "after", "labels"):
+        (tmp_path / "pairs" / folder).mkdir(parents=True)
+    before, after, truth = drawn_pair(43, 96, 96)
+    for folder, pixels in (("before", before), ("after", after), ("labels", truth[None])):
+        write_raster(pixels, f"pairs/{folder}/one.tif")
+    report = n2m(
+        "evaluate", "change", "--checkpoint", "tiny-change", "--root", "pairs", "--json"
+    ).json
+    assert [row["name"] for row in report["classes"]] == ["unchanged", "built", "demolished"]
+    assert report["target"]["f1"] > 0.9
+
+
+def test_labelled_scenes_can_be_scored(n2m: Command) -> None:
+    said = n2m("samples", "--labelled", "segment", "--count", "2", "--out", "scenes", "--json")
+    assert said.code == 0
+    assert all(Path(name).is_file() for name in said.json["files"])
+    report = n2m(
+        "evaluate", "segment", "--checkpoint", "tiny-buildings", "--root", "scenes", "--json"
+    ).json
+    assert report["tiles"] == 2
+    assert report["all_positive"]["iou"] > 0
+
+
+def test_train_makes_a_checkpoint_and_goes_on(
+    n2m: Command, buildings_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "made"))
+    monkeypatch.setenv("N2M_DATA", str(tmp_path))
+    Path("tiny.yaml").write_text(TINY_TRAINING, encoding="utf-8")
+    first = n2m("train", "tiny.yaml", "--max-minutes", "0", "--device", "cpu", "--json")
+    assert first.code == 0, first.err
+    assert not first.json["finished"]
+    assert (learning.RUNS / "tiny-trained").is_dir()
+    second = n2m("train", "tiny.yaml", "--resume", "--device", "cpu", "--json")
+    assert second.code == 0, second.err
+    assert second.json["finished"]
+    assert second.json["steps"] == 3 >= first.json["steps"]
+    assert n2m("checkpoints", "--json").json["checkpoints"][0]["id"] == "tiny-trained"
+    assert n2m(
+        "segment", buildings_folder / "val" / "images" / "41.tif", "--checkpoint", "tiny-trained",
+        "--out", "m.tif",
+    ).code == 0  # fmt: skip
+
+
+TINY_TRAINING = """
+id: tiny-trained
+title: Tiny
+task: segment
+classes: [{name: background, color: "#cfcfc4"}, {name: building, color: "#d55e00"}]
+resolution_m: 0.5
+license: CC0-1.0
+limits: a test
+network:
+  overrides: {block_out_channels: [8, 8], down_block_types: [DownBlock2D, DownBlock2D],
+    up_block_types: [UpBlock2D, UpBlock2D], layers_per_block: 1, norm_num_groups: 4,
+    attention_head_dim: 4, in_channels: 8, out_channels: 8}
+noise: {process: gaussian}
+data:
+  crop_px: 32
+  resolution_range_m: [0.5, 0.5]
+  sources: [{kind: folder, name: drawings, licence: CC0, attribution: nobody, root: set/val}]
+optimizer: {steps: 3, batch_size: 2, learning_rate: 1e-3, warmup_steps: 1}
+loss: {class_weights: [1.0, 1.0]}
+"""
