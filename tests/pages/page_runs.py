@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from html import unescape
 
 from streamlit.testing.v1 import AppTest
 
@@ -25,8 +26,8 @@ def texts(app: AppTest) -> str:
     """All text of a page that people read, one string."""
     parts = [each.value for kind in ("title", "header", "subheader", "markdown", "caption")
              for each in app.get(kind)]  # fmt: skip
-    parts += [each.proto.body for each in app.get("html")]
-    return "\n".join(parts)
+    parts += [unescape(each.proto.body) for each in app.get("html")]
+    return "\n".join(part for part in parts if not part.startswith("<style>"))
 
 
 def maps_of(app: AppTest) -> list[str]:

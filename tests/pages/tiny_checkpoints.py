@@ -39,18 +39,18 @@ CLASSES = {
 }
 
 
-def write_all(root: Path) -> Path:
+def write_all(root: Path, *, seed: int = 3) -> Path:
     """Write one small checkpoint for every id of the app."""
     for name in CLASSES:
-        write_tiny_checkpoint(root, name)
+        write_tiny_checkpoint(root, name, seed=seed)
     return root
 
 
-def write_tiny_checkpoint(root: Path, name: str) -> Path:
+def write_tiny_checkpoint(root: Path, name: str, *, seed: int = 3) -> Path:
     """Write a checkpoint of a few thousand untrained weights under a known id."""
     task: Literal["segment", "change"] = "change" if name in _CHANGE else "segment"
     is_plain = name.endswith("plain")
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     model = Noise2Map(
         NetworkConfig(
             "compact",
@@ -78,7 +78,14 @@ def write_tiny_checkpoint(root: Path, name: str) -> Path:
         parameters=sum(each.numel() for each in model.parameters()),
         gflop_per_tile=0.1,
         training=TrainingRecord(
-            (DataCredit("none", "Apache-2.0", "nobody", 0),), "none", 0, 0, 3, "cpu", 0.0, "today"
+            (DataCredit("none", "Apache-2.0", "nobody", 0),),
+            "none",
+            0,
+            0,
+            seed,
+            "cpu",
+            0.0,
+            "today",
         ),
         image_statistics=statistics,
         license="CC BY-NC-SA 4.0" if name == "n2m-wildfire" else "Apache-2.0",
