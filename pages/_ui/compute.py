@@ -142,6 +142,7 @@ def decide(mapped: Mapped, choices: Choices) -> Mapped:
         result.image,
         min_area_m2=choices.min_area_m2,
         resolution_m=choices.resolution_m,
+        card=result.card,
     )
     return replace(mapped, result=replace(result, labels=labels))
 
