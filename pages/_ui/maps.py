@@ -115,9 +115,8 @@ def _row_html(panels: Sequence[Panel], setting: Setting, player: Mapping[str, Js
     """Several synchronised maps of one figure, with the player's options when they have frames."""
     bounds = _union([layer for panel in panels for layer in panel.layers])
     made: list[OfflineMap] = []
-    columns = len(panels) if len(panels) < 5 else 3
     for index, panel in enumerate(panels):
-        made.append(_new_map(setting, panel.title, columns, has_zoom=index == 0))
+        made.append(_new_map(setting, panel.title, len(panels), has_zoom=index == 0))
         _add_layers(made[-1], panel.layers, setting)
         last = len(made) == len(panels)
         _add_controls(made[-1], setting, bounds, full=player is None and last)

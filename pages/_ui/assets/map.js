@@ -47,6 +47,18 @@ const n2m = (() => {
     }
   };
 
+  /* A map takes what the app's window has below its choices, so that it is seen whole. */
+  const fitWindow = () => {
+    let height = 860;
+    try {
+      height = parent.innerHeight;
+    } catch (blocked) {
+      /* a saved copy opened on its own */
+    }
+    const room = Math.min(820, Math.max(360, height - 330));
+    document.documentElement.style.setProperty("--room", `${room}px`);
+  };
+
   const overlaysOf = (map) => (map.n2mOverlays = map.n2mOverlays || []);
 
   const start = (map, { bounds }) => {
@@ -355,9 +367,10 @@ const n2m = (() => {
   };
 
   return {
-    make, followTheme, borrowFonts, overlaysOf, applyOpacity, start, pane, raster, note, sides, legend, key, opacity,
+    make, followTheme, borrowFonts, fitWindow, overlaysOf, applyOpacity, start, pane, raster, note, sides, legend, key, opacity,
     swipe, sync, panel, readout, scale, basemap,
   };
 })();
 n2m.followTheme();
 n2m.borrowFonts();
+n2m.fitWindow();
