@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -274,11 +275,11 @@ def _decided_html(found: analysis.DecisionTimes) -> str:
     image = found.image
     colored = playing.ramp(found.t, 0, 999)
     base = image_layer("Picture", image, views.picture(image, Choices()))
-    times = image_layer("Decision time", image, colored)
+    times = replace(image_layer("Decision time", image, colored), role="mask", crisp=True)
     legend = (LegendItem("t 0 to 999", "", playing.ramp_css()),)
-    setting = Setting(not image.is_georeferenced, image.resolution_m, legend)
+    setting = Setting(not image.is_georeferenced, image.resolution_m, legend, opacity=1.0)
     return maps.side_by_side_html(
-        [Panel("Picture", (base,)), Panel("Decided at timestep", (times,))], setting
+        [Panel("Picture", (base,)), Panel("Decided at timestep", (base, times))], setting
     )
 
 

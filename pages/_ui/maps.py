@@ -69,7 +69,7 @@ def overlay_html(layers: Sequence[Layer], setting: Setting) -> str:
     """One map with its masks over the picture."""
     made = _new_map(setting)
     _add_layers(made, layers, setting)
-    _add_controls(made, setting, _union(layers), full=True)
+    _add_controls(made, setting, layers, full=True)
     return _figure_html([made])
 
 
@@ -81,7 +81,7 @@ def swipe_html(left: Panel, right: Panel, setting: Setting, *, share: float = 0.
         _add_layers(made, panel.layers, setting, pane=name)
     made.add_child(MapCall("swipe", {"left": "n2mleft", "right": "n2mright", "share": share}))
     made.add_child(MapCall("sides", {"left": left.title, "right": right.title}))
-    _add_controls(made, setting, _union([*left.layers, *right.layers]), full=True)
+    _add_controls(made, setting, [*left.layers, *right.layers], full=True)
     return _figure_html([made])
 
 
@@ -113,13 +113,13 @@ def player_html(
 
 def _row_html(panels: Sequence[Panel], setting: Setting, player: Mapping[str, Json] | None) -> str:
     """Several synchronised maps of one figure, with the player's options when they have frames."""
-    bounds = _union([layer for panel in panels for layer in panel.layers])
+    layers = [layer for panel in panels for layer in panel.layers]
     made: list[OfflineMap] = []
     for index, panel in enumerate(panels):
         made.append(_new_map(setting, panel.title, len(panels), has_zoom=index == 0))
         _add_layers(made[-1], panel.layers, setting)
         last = len(made) == len(panels)
-        _add_controls(made[-1], setting, bounds, full=player is None and last)
+        _add_controls(made[-1], setting, layers, full=player is None and last)
     calls: list[FigureCall] = [FigureCall("sync", made, {})]
     if player is not None:
         calls.append(FigureCall("key", made, {"items": _legend_items(setting)}))
@@ -175,8 +175,11 @@ def _add_layers(
         made.add_child(MapCall("raster", options))
 
 
-def _add_controls(made: OfflineMap, setting: Setting, bounds: Bounds, *, full: bool) -> None:
+def _add_controls(
+    made: OfflineMap, setting: Setting, layers: Sequence[Layer], *, full: bool
+) -> None:
     """Add what an expert expects on a map; `full` adds legend, opacity and the basemap."""
+    bounds, has_mask = _union(layers), any(layer.role == "mask" for layer in layers)
     pixels = setting.pixels
     classes: list[Json] = [
         {"name": item.name, "rgb": list(render.hex_to_rgb(item.color))}
@@ -189,7 +192,7 @@ def _add_controls(made: OfflineMap, setting: Setting, bounds: Bounds, *, full: b
         ("readout", {"pixels": pixels, "classes": classes, "position": "bottomleft"}),
     ]
     if full:
-        calls += _full_controls(setting)
+        calls += _full_controls(setting, has_mask=has_mask)
     for function, options in calls:
         made.add_child(MapCall(function, options))
 
@@ -199,13 +202,15 @@ def _legend_items(setting: Setting) -> list[Json]:
     return [{"name": item.name, "color": item.color, "ramp": item.ramp} for item in setting.legend]
 
 
-def _full_controls(setting: Setting) -> list[tuple[str, dict[str, Json]]]:
+def _full_controls(setting: Setting, *, has_mask: bool) -> list[tuple[str, dict[str, Json]]]:
     """The controls that only one map of a figure carries."""
     items = _legend_items(setting)
     calls: list[tuple[str, dict[str, Json]]] = []
     if items:
         calls.append(("legend", {"items": items, "position": "bottomright"}))
-    calls.append(("opacity", {"label": "Map", "value": setting.opacity, "position": "bottomright"}))
+    if has_mask:
+        look: dict[str, Json] = {"label": "Map", "value": setting.opacity}
+        calls.append(("opacity", {**look, "position": "bottomright"}))
     if setting.pixels:
         text = "No georeference: shown in pixel space"
         calls.append(("note", {"text": text, "position": "bottomleft"}))
