@@ -10,6 +10,7 @@ import streamlit as st
 from pages._ui import errors, server
 
 if server.is_starting():
+    server.warm_up()
     app = st.App(__file__, routes=server.routes(), on_script_error=errors.caught)
 else:
     from pages._ui import frame, home

@@ -9,7 +9,7 @@ import streamlit as st
 
 from n2m_core.geo_image import GeoImage
 from pages._ui import basemaps, resources, state
-from pages._ui.compute import Choices
+from pages._ui.compute import Choices, Stretch
 from pages._ui.inputs import Source
 from pages._ui.maps import Basemap
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
 
 VIEWS = ("Side by side", "Swipe", "Overlay")
-STRETCHES = {"percentile": "2 to 98 %", "minmax": "least to most", "none": "as stored"}
+STRETCHES: dict[Stretch, str] = {
+    "percentile": "2 to 98 %",
+    "minmax": "least to most",
+    "none": "as stored",
+}
 DEFAULT_THRESHOLD = 0.5
 
 
@@ -61,7 +65,7 @@ def bar(
                 stretch=_stretch(page),
             )
             basemap = basemaps.pick(page) if image.is_georeferenced else None
-    return choices, Look(state.keep(f"{page}.w.view", view), basemap)
+    return choices, Look(state.keep(f"{page}.w.view", view or VIEWS[0]), basemap)
 
 
 def _timestep(page: str, card: CheckpointCard, asked: str | None) -> int | None:
@@ -146,7 +150,7 @@ def _bands(source: Source, image: GeoImage) -> tuple[int, ...]:
     return tuple(picked)
 
 
-def _stretch(page: str) -> str:
+def _stretch(page: str) -> Stretch:
     """How the picture's brightness is stretched; the network does not see it."""
     key = f"{page}.w.stretch"
     picked = st.selectbox(

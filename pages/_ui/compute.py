@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from n2m_core.geo_image import GeoImage, Progress
 from pages._ui import detail, jobs, resources
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
     from n2m_core.tasks.result import MapResult
     from n2m_core.tasks.trajectory import TrajectoryResult
+
+
+Stretch = Literal["percentile", "minmax", "none"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Choices:
     """
 
     bands: tuple[int, ...] = ()
-    stretch: str = "percentile"
+    stretch: Stretch = "percentile"
     timestep: int | None = None
     threshold: float | None = None
     min_area_m2: float = 0.0

@@ -8,7 +8,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +144,7 @@ def trajectory(page: str, source: Source, result: TrajectoryResult, key: str) ->
         for label, name, mime, icon in wanted:
             st.download_button(
                 label,
-                data=lambda name=name: trajectory_file(key, result, name),
+                data=partial(trajectory_file, key, result, name),
                 file_name=stem + (Path(name).suffix or ".zip"),
                 mime=mime,
                 icon=f":material/{icon}:",

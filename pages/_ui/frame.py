@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def quiet(*sentences: str) -> None:
         )
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]], colors: list[str]) -> None:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], colors: Sequence[str]) -> None:
     """Show a small table whose rows begin with a class colour ("#rrggbb", or "" for none)."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = []

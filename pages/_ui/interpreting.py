@@ -34,6 +34,7 @@ from pages._ui.maps import LegendItem, Panel, Setting
 
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
+    from n2m_core.diffusion.noise import NoiseKind
 
 SCORES = {"f1": "F1", "iou": "IoU", "boundary_iou": "Boundary IoU"}
 COARSE = (0, 258, 500, 750, 999)
@@ -197,7 +198,9 @@ def comparison(source: Source, card: CheckpointCard, choices: Choices) -> None:
             "Heun": Sweep(COARSE, 1, card.noise_process, "heun"),
         }
     else:
-        own = ("swap", "none") if card.task == "change" else ("gaussian", "self", "none")
+        own: tuple[NoiseKind, ...] = (
+            ("swap", "none") if card.task == "change" else ("gaussian", "self", "none")
+        )
         settings = {name: Sweep(COARSE, 1, name, card.schedule) for name in own}
     curves = []
     for index, (name, sweep) in enumerate(settings.items()):

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
-from typing import Generic, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import numpy as np
 import streamlit as st
@@ -179,7 +179,7 @@ def _offer_again(slot: str) -> None:
 
 
 @st.fragment(run_every=_POLL_S)
-def _watch(slot: str, job: Job[object]) -> None:
+def _watch(slot: str, job: Job[Any]) -> None:
     """Show the progress until the job is finished, then run the page again."""
     if job.finished.is_set():
         st.rerun()

@@ -86,7 +86,7 @@ def _metrics(card: CheckpointCard) -> None:
         target, mean, boundary = report["target"], report["mean"], report["boundary"]
         rows.append(
             (
-                results.dataset_of(entry["command"]),
+                results.scored_on(entry),
                 str(report["tiles"]),
                 results.number(target["f1"]),
                 results.number(target["iou"]),
@@ -101,7 +101,8 @@ def _metrics(card: CheckpointCard) -> None:
     )
     with st.expander("The commands that print these numbers"):
         for entry in card.metrics:
-            st.code(entry["command"], language="bash", wrap_lines=True)
+            lines = [each for each in (entry.get("preparation"), entry["command"]) if each]
+            st.code("\n".join(lines), language="bash", wrap_lines=True)
 
 
 def _facts(card: CheckpointCard) -> None:

@@ -16,6 +16,7 @@ from n2m_core import render
 from n2m_core.geo_image import GeoImage
 from pages._ui import figures, maps, resources, views
 from pages._ui.compute import Choices
+from pages._ui.elements import Json
 from pages._ui.layers import Layer, image_layer, mask_layer
 from pages._ui.maps import LegendItem, Panel, Setting
 
@@ -96,7 +97,9 @@ def _html(result: TrajectoryResult) -> str:
         ),
     )
     panels = [Panel(name, tuple(each)) for name, each in layers.items()]
-    texts = [{"t": frame.timestep, "text": _text(frame, result.card)} for frame in result.frames]
+    texts: list[dict[str, Json]] = [
+        {"t": frame.timestep, "text": _text(frame, result.card)} for frame in result.frames
+    ]
     return maps.player_html(panels, texts, setting, marks=marks(result.card))
 
 

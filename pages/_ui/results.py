@@ -129,12 +129,12 @@ def _show_report(report: Report) -> None:
     """Show the scores of one map."""
     target, mean, boundary = report["target"], report["mean"], report["boundary"]
     main, name = (target, "Target") if target["f1"] is not None else (mean, "Mean")
-    with st.container(horizontal=True, gap="medium"):
-        st.metric(f"{name} F1", number(main["f1"]), help=_interval(main, report), width=112)
-        st.metric(f"{name} IoU", number(main["iou"]), width=112)
-        st.metric("Boundary IoU", number(boundary["boundary_iou"]), width=112)
+    with st.container(horizontal=True, gap="small"):
+        st.metric(f"{name} F1", number(main["f1"]), help=_interval(main, report), width=104)
+        st.metric(f"{name} IoU", number(main["iou"]), width=104)
+        st.metric("Boundary IoU", number(boundary["boundary_iou"]), width=104)
         wfm = "WFm, the weighted F-measure."
-        st.metric("Weighted F", number(boundary["wfm"]), help=wfm, width=112)
+        st.metric("Weighted F", number(boundary["wfm"]), help=wfm, width=104)
     frame.table(
         ("Class", "F1", "IoU", "Precision", "Recall", "Pixels"),
         [
@@ -192,13 +192,14 @@ def measured_line(card: CheckpointCard) -> str:
         report = entry["report"]
         target = report["target"]["f1"]
         name, value = ("target F1", target) if target is not None else ("F1", report["mean"]["f1"])
-        where = entry.get("name") or dataset_of(entry["command"])
-        parts.append(f"{name} {number(value)} on {where}")
+        parts.append(f"{name} {number(value)} on {scored_on(entry)}")
     return "Measured: " + "; ".join(parts) + "." if parts else ""
 
 
-def dataset_of(command: str) -> str:
-    """The data that a card's command scored: the last part of its --root."""
-    words = command.split()
+def scored_on(entry: Report) -> str:
+    """What a card's score was measured on: its name, else the last part of the command's --root."""
+    if entry.get("name"):
+        return str(entry["name"])
+    words = entry["command"].split()
     root = words[words.index("--root") + 1] if "--root" in words else "its validation set"
     return "/".join(Path(root).parts[-2:])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
+
 import streamlit as st
 from starlette.routing import Route
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -12,6 +15,16 @@ from pages._ui import detail
 def is_starting() -> bool:
     """Whether `app.py` is imported by the server, and not run for a visitor."""
     return get_script_run_ctx(suppress_warning=True) is None
+
+
+def warm_up() -> None:
+    """Import the slow packages while the server starts, so that the first visitor need not wait."""
+    threading.Thread(target=_import_slow_packages, name="n2m-warm-up", daemon=True).start()
+
+
+def _import_slow_packages() -> None:
+    """Import what the first map needs."""
+    importlib.import_module("n2m_core.tasks.change")
 
 
 def routes() -> list[Route]:

@@ -44,9 +44,7 @@ def legend(card: CheckpointCard) -> tuple[LegendItem, ...]:
 def picture(image: GeoImage, choices: Choices) -> NDArray[np.uint8]:
     """An image as red, green, blue, uint8 [H, W, 3]."""
     bands = (1, 2, 3) if image.bands >= 3 else (1,)
-    stretch = choices.stretch
-    assert stretch in ("percentile", "minmax", "none")
-    return render.to_rgb(image, bands=bands, stretch=stretch)
+    return render.to_rgb(image, bands=bands, stretch=choices.stretch)
 
 
 def setting(image: GeoImage, card: CheckpointCard, look: Look, choices: Choices) -> Setting:
