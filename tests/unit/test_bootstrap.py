@@ -409,7 +409,11 @@ def test_make_passes_words_on(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "bootstrap.py").write_text("import sys\nsys.stdout.write(repr(sys.argv[1:]))\n")
     command = ["make", "test", "ARGS=-k 'two words'"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    # These tests run below a make of their own, whose flags are not for this one.
+    clean = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=True
+    )
     assert done.stdout == "['test', '-k', 'two words']"
 
 

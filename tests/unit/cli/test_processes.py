@@ -85,6 +85,11 @@ def test_version(n2m: Command) -> None:
 # A process of its own
 
 
+def _heed_interrupts() -> None:
+    """A shell starts background jobs deaf to Ctrl-C, and so would this child be of one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def long_run(
     checkpoints_folder: Path, write_raster: RasterFactory, tmp_path: Path
@@ -103,6 +108,7 @@ def long_run(
         [sys.executable, "-m", "n2m_core", "trajectory", str(image), "--checkpoint",
          "tiny-buildings", "--steps", "201", "--out", str(tmp_path / "t")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        preexec_fn=_heed_interrupts,
     )  # fmt: skip
     assert process.stderr is not None
     assert "/201 t = " in process.stderr.readline()
