@@ -109,7 +109,7 @@ def strip(app: App) -> None:
 SHOTS = (
     Shot("home", "", strip),
     Shot("segment", "Segment", map_is_there("Map of")),
-    Shot("swipe", "Segment?checkpoint=n2m-landcover", swipe),
+    Shot("swipe", "Segment?sample=old_town", swipe),
     Shot("adjust", "Segment", adjust),
     Shot("results", "Segment", results),
     Shot("change", "Change", map_is_there("Change in")),

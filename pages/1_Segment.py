@@ -24,6 +24,7 @@ def show() -> None:
     with right:
         card = inputs.pick_card("segment", asked.get("checkpoint"))
     if source is None or card is None:
+        inputs.say_what_is_missing("segment")
         return
     choices, look = adjust.bar("seg", source, card, asked.get("timestep"))
     state.write_link(

@@ -25,6 +25,7 @@ def show() -> None:
     with right:
         card = inputs.pick_card("change", asked.get("checkpoint"))
     if source is None or card is None:
+        inputs.say_what_is_missing("change")
         return
     choices, look = adjust.bar("chg", source, card, asked.get("timestep"))
     state.write_link(

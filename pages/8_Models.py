@@ -14,7 +14,7 @@ def show() -> None:
     """Draw the page."""
     cards = resources.cards()
     if not cards:
-        inputs.say_no_weights()
+        inputs.say_what_is_missing()
         return
     found = modelcards.filters(cards)
     if not found:

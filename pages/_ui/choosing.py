@@ -54,7 +54,7 @@ def scene_and_model(
         has_extent: whether a part of the scene can be chosen.
     """
     if not resources.cards():
-        inputs.say_no_weights()
+        inputs.say_what_is_missing()
         return None
     left, right = st.columns(2)
     with st.container(horizontal=True, gap="medium"):
@@ -66,6 +66,7 @@ def scene_and_model(
     with right:
         card = inputs.pick_card(task, asked.get("checkpoint"))
     if source is None or card is None:
+        inputs.say_what_is_missing(task)
         return None
     even = {round(999 * i / (steps - 1)) for i in range(steps)}
     return Chosen(source, card, tuple(sorted(even | set(marks(card)), reverse=True)), middle_px)

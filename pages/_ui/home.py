@@ -32,9 +32,9 @@ def hero() -> None:
     """Show the trajectory of one sample as a strip: noise on the left, its map on the right."""
     cards = resources.cards("segment")
     found = inputs.sources("segment")
+    if not cards:
+        inputs.say_what_is_missing("segment")
     if not cards or not found:
-        if not cards:
-            inputs.say_no_weights()
         return
     card = next((each for each in cards if each.noise_process == "gaussian"), cards[0])
     source = next((each for each in found.values() if each.is_sample), None)

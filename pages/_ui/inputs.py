@@ -53,10 +53,9 @@ class Source:
 
 
 def pick_card(task: str, asked: str | None) -> CheckpointCard | None:
-    """Let the person choose a checkpoint of a task; None, and said so, when none is installed."""
+    """Let the person choose a checkpoint of a task; None when none is installed."""
     cards = {card.id: card for card in resources.cards(task) if not card.id.endswith("-plain")}
     if not cards:
-        say_no_weights()
         return None
     key = f"{task}.w.checkpoint"
     if asked is not None:
@@ -73,13 +72,20 @@ def pick_card(task: str, asked: str | None) -> CheckpointCard | None:
     return cards[state.keep(key, chosen)]
 
 
-def say_no_weights() -> None:
-    """Say that there is no checkpoint, and how to get one."""
-    frame.empty(
-        "No trained weights are installed",
-        "This page needs a checkpoint in the checkpoints folder. Fetch the repository again "
-        "with its checkpoints, or train one with n2m train.",
-    )
+_TASKS = {"segment": "segmentation", "change": "change detection"}
+
+
+def say_what_is_missing(task: str | None = None) -> None:
+    """Say that there is no checkpoint (for a task) or nothing to look at, and what to do."""
+    what = "" if task is None else f" for {_TASKS[task]}"
+    if not resources.cards(task):
+        frame.empty(
+            f"No trained weights{what} are installed",
+            "This page needs a checkpoint in the checkpoints folder. Fetch the repository again "
+            "with its checkpoints, or train one with n2m train.",
+        )
+    else:
+        frame.empty("No samples are installed", "Drop files of your own, or run n2m samples.")
 
 
 def sources(task: str) -> dict[str, Source]:
@@ -95,10 +101,9 @@ def sources(task: str) -> dict[str, Source]:
 
 
 def pick_source(task: str, asked: str | None) -> Source | None:
-    """Let the person choose what to look at; None, and said so, when there is nothing yet."""
+    """Let the person choose what to look at; None when there is nothing yet."""
     found = sources(task)
     if not found:
-        frame.empty("No samples are installed", "Drop a file of your own, or run n2m samples.")
         return None
     key = f"{task}.w.source"
     if asked is not None:

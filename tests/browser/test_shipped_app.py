@@ -27,7 +27,7 @@ def test_first_map_comes_without_a_click(open_app: Callable[..., App]) -> None:
     frame = app.map("Map of")
     assert 0.02 < frame.evaluate(MASK_SHARE) < 0.9
     app.settle()
-    assert page.get_by_text("Target F1").count() == 1
+    assert page.get_by_text("Target F1", exact=True).count() == 1
     assert page.locator('[data-testid=stAlert]:has-text("went wrong")').count() == 0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+import tiny_checkpoints
 from affine import Affine
 from page_runs import OpenPage, maps_of, settle, texts
 from streamlit.testing.v1 import AppTest
@@ -124,3 +126,15 @@ def test_pictures_of_unequal_size_without_georeference_are_refused(
     assert len(app.error) == 1
     assert "64" in app.error[0].value
     assert app.selectbox(key="change.w.source").value == "pair"
+
+
+def test_missing_change_weights_are_told(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tiny_checkpoints.write_tiny_checkpoint(tmp_path, "n2m-buildings")
+    app = open_page()
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    app.switch_page(f"pages/{PAGE}.py").run()
+    assert not app.exception
+    assert not app.error
+    assert "No trained weights for change detection are installed" in texts(app)

@@ -168,7 +168,7 @@ def test_home_without_anything_says_what_to_do(
     app.run()
     assert not app.exception
     assert not app.error
-    assert "No trained weights are installed" in texts(app)
+    assert "No trained weights for segmentation are installed" in texts(app)
     assert "No samples are installed" in texts(app)
 
 

@@ -186,4 +186,4 @@ def test_no_checkpoint_is_one_clear_sentence(
     app.switch_page(f"pages/{PAGE}.py").run()
     assert not app.exception
     assert not app.error
-    assert "No trained weights are installed" in texts(app)
+    assert "No trained weights for segmentation are installed" in texts(app)
