@@ -7,8 +7,8 @@ Symbols:
     x_t  noisy input, float32 [B, C, H, W]
     t    timestep, int64 [B] in 0..999
 
-Deviations from the paper: the compact network works at a quarter of the resolution. A strided stem
-brings the image down, pixel shuffle brings the features up, and the stem's own features rejoin
+Deviations from the paper: the compact network works at half the resolution. A strided convolution
+brings the image down, pixel shuffle brings the features up, and features of the image itself rejoin
 there so that boundaries stay sharp. The paper's configuration is built as published.
 """
 
@@ -24,7 +24,7 @@ from torch.nn import functional
 from n2m_core.errors import ParameterError
 from n2m_core.models.backbone import Variant, build_backbone
 
-STEM_CHANNELS = 16
+UP_CHANNELS = 16
 EDGE_CHANNELS = 8
 
 
@@ -71,7 +71,7 @@ class Noise2Map(nn.Module):
     @property
     def multiple(self) -> int:
         """Height and width of the input must be multiples of this, px."""
-        halvings = self.backbone.levels - 1 + (0 if self.config.variant == "paper" else 2)
+        halvings = self.backbone.levels - 1 + (0 if self.config.variant == "paper" else 1)
         return 1 << halvings
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
@@ -94,46 +94,39 @@ class Noise2Map(nn.Module):
             )
         if not self.config.time_conditioning:
             t = torch.zeros_like(t)
-        if isinstance(self.stem, CompactStem) and isinstance(self.head, CompactHead):
-            half, quarter = self.stem(x_t)
-            logits = self.head(self.backbone(quarter, t), half, x_t)
+        if isinstance(self.head, CompactHead):
+            logits = self.head(self.backbone(self.stem(x_t), t), x_t)
         else:
             logits = self.head(self.backbone(self.stem(x_t), t))
         return torch.as_tensor(logits)
 
 
 class CompactStem(nn.Module):
-    """Bring the image to a quarter of its resolution in two strided convolutions."""
+    """Bring the image to half its resolution in one strided convolution."""
 
     def __init__(self, in_channels: int, width: int) -> None:
-        """Build both convolutions."""
+        """Build the convolution."""
         super().__init__()
-        self.to_half = nn.Conv2d(in_channels, STEM_CHANNELS, 3, stride=2, padding=1)
-        self.to_quarter = nn.Conv2d(STEM_CHANNELS, width, 3, stride=2, padding=1)
+        self.to_half = nn.Conv2d(in_channels, width, 3, stride=2, padding=1)
 
-    def forward(self, x_t: Tensor) -> tuple[Tensor, Tensor]:
-        """Give features [B, 16, H/2, W/2] and [B, width, H/4, W/4]."""
-        half = functional.silu(self.to_half(x_t))
-        return half, functional.silu(self.to_quarter(half))
+    def forward(self, x_t: Tensor) -> Tensor:
+        """Give features [B, width, H/2, W/2]."""
+        return functional.silu(torch.as_tensor(self.to_half(x_t)))
 
 
 class CompactHead(nn.Module):
-    """Bring features up by pixel shuffle, rejoining the stem's features and the image itself."""
+    """Bring features up by pixel shuffle and join them with features of the image itself."""
 
     def __init__(self, in_channels: int, width: int, classes: int) -> None:
         """Build the up path."""
         super().__init__()
-        self.to_half = nn.Conv2d(width, 4 * 2 * STEM_CHANNELS, 1)
-        self.join_half = nn.Conv2d(3 * STEM_CHANNELS, 2 * STEM_CHANNELS, 3, padding=1)
-        self.to_full = nn.Conv2d(2 * STEM_CHANNELS, 4 * STEM_CHANNELS, 1)
+        self.to_full = nn.Conv2d(width, 4 * UP_CHANNELS, 1)
         self.edges = nn.Conv2d(in_channels, EDGE_CHANNELS, 3, padding=1)
-        self.logits = nn.Conv2d(STEM_CHANNELS + EDGE_CHANNELS, classes, 3, padding=1)
+        self.logits = nn.Conv2d(UP_CHANNELS + EDGE_CHANNELS, classes, 3, padding=1)
 
-    def forward(self, quarter: Tensor, half: Tensor, x_t: Tensor) -> Tensor:
-        """Give logits [B, K, H, W] from features at a quarter, at half and the input."""
-        up = functional.pixel_shuffle(self.to_half(quarter), 2)
-        up = functional.silu(self.join_half(torch.cat([up, half], dim=1)))
-        up = functional.silu(functional.pixel_shuffle(self.to_full(up), 2))
+    def forward(self, half: Tensor, x_t: Tensor) -> Tensor:
+        """Give logits [B, K, H, W] from features at half the resolution and the input."""
+        up = functional.silu(functional.pixel_shuffle(self.to_full(half), 2))
         edges = functional.silu(self.edges(x_t))
         return torch.as_tensor(self.logits(torch.cat([up, edges], dim=1)))
 

@@ -27,7 +27,7 @@ CLASSES: dict[str, int] = {
     "burnt_scenes": 2,
 }
 PAIRS = ("scene_pairs", "burnt_scenes")
-GENERATION = 1  # raised when the scenes' appearance changes, so that old files are not read
+GENERATION = 2  # raised when the scenes' appearance changes, so that old files are not read
 
 _log = logging.getLogger(__name__)
 

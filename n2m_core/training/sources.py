@@ -164,27 +164,30 @@ class CropMixer:
         self._cropper = cropper
         self._augment = augment
 
-    def draw(self, rng: Rng) -> Crop:
-        """Draw one crop; its image is in [-1, 1]."""
+    def draw(self, rng: Rng, strength: float = 1.0) -> Crop:
+        """Draw one crop, recoloured at a share of the full strength; its image is in [-1, 1]."""
         source = self._sources[int(rng.choice(len(self._sources), p=self._chances))]
         crop = source.draw(self._cropper, rng)
-        return Crop(self._recolor(crop.image, rng) * 2 - 1, crop.label)
+        look = self._recolor(crop.image, self._augment.eased(strength), rng)
+        return Crop(look * 2 - 1, crop.label)
 
-    def _recolor(self, image: torch.Tensor, rng: Rng) -> torch.Tensor:
+    def _recolor(self, image: torch.Tensor, augment: AugmentConfig, rng: Rng) -> torch.Tensor:
         """Change the look; both dates of a pair alike or each on its own."""
         donor = self._sources[int(rng.integers(len(self._sources)))]
         style = donor.tiles[int(rng.integers(len(donor.tiles)))].image[:3, ::7, ::7]
         style_image = torch.from_numpy(style.astype(np.float32) / 255)
         seed = int(rng.integers(2**31))
-        apart = rng.random() < self._augment.independent_dates
+        apart = rng.random() < augment.independent_dates
         dates = [
-            radiometric(part, style_image, self._augment, np.random.default_rng(seed + i * apart))
+            radiometric(part, style_image, augment, np.random.default_rng(seed + i * apart))
             for i, part in enumerate(torch.split(image, 3))
         ]
         return torch.cat(dates)
 
-    def batch(self, size: int, rng: Rng) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(
+        self, size: int, rng: Rng, strength: float = 1.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw a batch: float32 [B, C, h, w] in [-1, 1] and int64 [B, h, w]."""
-        crops = [self.draw(rng) for _ in range(size)]
+        crops = [self.draw(rng, strength) for _ in range(size)]
         images = torch.stack([crop.image for crop in crops])
         return images, torch.stack([crop.label for crop in crops]).long()

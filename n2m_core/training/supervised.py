@@ -4,7 +4,7 @@ Paper: Shibli, Nascetti, Ban, "Noise2Map", IEEE TGRS 2026, arXiv 2604.27889.
 
 Deviations from the paper: AdamW with warm-up, cosine and averaged weights in place of plain Adam;
 augmentation; optional Dice share; timesteps can be drawn with more weight on the clean end, since
-above t = 600 little of the image is left to learn from.
+above t = 600 little of the image is left to learn from, and can start all clean.
 """
 
 from __future__ import annotations
@@ -65,19 +65,22 @@ class TrainResult:
     sources: tuple[AbstractSource, ...]
 
 
-def draw_timesteps(count: int, power: float, generator: torch.Generator) -> Tensor:
-    """Draw t = floor(1000 u^power), u uniform.
+def draw_timesteps(
+    count: int, power: float, generator: torch.Generator, reach: float = 1.0
+) -> Tensor:
+    """Draw t = floor(1000 reach u^power), u uniform.
 
     Args:
         count: how many.
         power: 1 for uniform; more prefers small t.
         generator: decides.
+        reach: share of the timesteps that can be drawn, 0..1.
 
     Returns:
         int64 [count] in 0..999.
     """
     u = torch.rand(count, generator=generator)
-    return (TIMESTEPS * u**power).long().clamp_(max=TIMESTEPS - 1)
+    return (TIMESTEPS * reach * u**power).long().clamp_(max=TIMESTEPS - 1)
 
 
 class Trainer:
@@ -181,8 +184,10 @@ class Trainer:
     def _one_step(self) -> float:
         """Draw a batch, mix x_t, learn."""
         opt = self.config.optimizer
-        images, labels = self.mixer.batch(opt.batch_size, self.rng)
-        t = draw_timesteps(len(images), self.config.noise.timestep_power, self.generator)
+        strength = min(1.0, self.step / opt.ease_in_steps) if opt.ease_in_steps else 1.0
+        images, labels = self.mixer.batch(opt.batch_size, self.rng, strength)
+        power = self.config.noise.timestep_power
+        t = draw_timesteps(len(images), power, self.generator, strength)
         draw = torch.randn(images.shape, generator=self.generator)
         x_t = self.process.mix(images, t, self.process.noise_for(images, draw))
         x_t = x_t.to(self.device, memory_format=torch.channels_last)

@@ -194,6 +194,23 @@ def test_timesteps_are_drawn_by_their_power() -> None:
     assert (even.min(), even.max()) == (0, 999)
     clean = draw_timesteps(20_000, 3.0, generator)
     assert clean.float().median().item() == pytest.approx(1000 * 0.5**3, abs=6)
+    near = draw_timesteps(20_000, 1.0, generator, reach=0.25)
+    assert near.max() == 249
+
+
+def test_noise_and_new_colours_are_eased_in(tmp_path: Path) -> None:
+    steps = {"steps": 8, "batch_size": 2, "ease_in_steps": 8}
+    path = write_config(tmp_path, {"optimizer": steps, "validation": []})
+    trainer = Trainer(load_config(path), RunParams(tmp_path / "run"))
+    seen: list[torch.Tensor] = []
+    trainer.model.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
+    trainer.train()
+    latest = [int(t.max()) for t in seen]
+    assert latest[0] == 0
+    assert all(t < 1000 * step / 8 for step, t in enumerate(latest[1:], start=1))
+    assert max(latest) > 0
+    chances = trainer.config.augment.eased(0.5)
+    assert (chances.color, chances.rotate) == (0.3, 0.3)
 
 
 def test_a_pair_network_starts_from_single_date_weights() -> None:
