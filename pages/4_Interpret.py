@@ -19,17 +19,17 @@ TABS = ("Scores over t", "Schedulers and noise", "Decision time", "Calibration")
 def show() -> None:
     """Draw the page."""
     asked = state.from_link("itp")
-    chosen = choosing.scene_and_model("itp", asked, playing.marks, first=6)
+    chosen = choosing.scene_and_model("itp", asked, playing.marks, first=6, has_extent=True)
     if chosen is None:
         return
     source, card = chosen.source, chosen.card
     state.write_link("itp", {"sample": source.id, "checkpoint": card.id})
     choices = compute.Choices(resolution_m=choosing.stated_resolution(source))
-    sweep = Sweep(chosen.steps)
+    sweep = Sweep(chosen.steps, middle_px=chosen.middle_px)
     tabs = st.tabs(TABS, key="itp.tabs", on_change="rerun")
     views = (
         lambda: interpreting.scores(source, card, sweep, choices),
-        lambda: interpreting.comparison(source, card, choices),
+        lambda: interpreting.comparison(source, card, sweep, choices),
         lambda: interpreting.decided(source, card, sweep, choices),
         lambda: interpreting.calibrated(source, card, choices),
     )

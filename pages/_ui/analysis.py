@@ -30,12 +30,14 @@ class Sweep:
     Attributes:
         timesteps: steps to score.
         seeds: noise draws at each step.
+        middle_px: side of the square in the middle that is scored; None for the whole scene.
         process: noise process in place of the card's.
         schedule: schedule in place of the card's.
     """
 
     timesteps: tuple[int, ...]
     seeds: int = 3
+    middle_px: int | None = None
     process: NoiseKind | None = None
     schedule: ScheduleName | None = None
 
@@ -89,18 +91,18 @@ def _evaluate(
         process=sweep.process,
         schedule=sweep.schedule,
     )
-    samples = [_sample(scene, card) for scene in known]
+    samples = [_sample(scene, card, sweep.middle_px) for scene in known]
     return evaluate(samples, resources.model(card), params, progress)
 
 
-def _sample(scene: Scene, card: CheckpointCard) -> Sample:
+def _sample(scene: Scene, card: CheckpointCard, middle_px: int | None) -> Sample:
     """Read a scene's truth."""
     from n2m_core.datasets.base import Sample
-    from n2m_core.tasks.truth import read_truth
 
-    truth = read_truth(scene.truth, scene.images[0], card)
-    after = scene.images[1] if len(scene.images) == 2 else None
-    return Sample(scene.name, scene.images[0], truth.labels, after, truth.kind, truth.notes)
+    images, truth = compute.extent_of(scene.images, scene.truth, card, middle_px)
+    assert truth is not None
+    after = images[1] if len(images) == 2 else None
+    return Sample(scene.name, images[0], truth.labels, after, truth.kind, truth.notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +156,7 @@ def _decide(
     from n2m_core.tasks import trajectory
 
     model = resources.model(card)
+    images, _ = compute.extent_of(images, None, card, sweep.middle_px)
     seeds = sweep.seeds if card.noise_process == "gaussian" else 1
     found = []
     for seed in range(seeds):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
     from n2m_core.tasks.result import MapResult
     from n2m_core.tasks.trajectory import TrajectoryResult
+    from n2m_core.tasks.truth import Truth
 
 
 Stretch = Literal["percentile", "minmax", "none"]
@@ -179,6 +180,34 @@ def trajectory_of(
     )
 
 
+def extent_of(
+    images: tuple[GeoImage, ...], mask: Path | None, card: CheckpointCard, middle_px: int | None
+) -> tuple[tuple[GeoImage, ...], Truth | None]:
+    """Cut the middle out of an image or a pair, and out of its truth.
+
+    Args:
+        images: the image, or the pair with the earlier date first.
+        mask: path of the truth, if there is one.
+        card: says its classes.
+        middle_px: side of the square; None for the whole scene.
+
+    Returns:
+        The images on one grid and the truth on that grid.
+    """
+    from n2m_core.tasks.change import align_pair
+    from n2m_core.tasks.truth import read_truth
+
+    if len(images) == 2:
+        images = align_pair(images[0], images[1])
+    truth = None if mask is None else read_truth(mask, images[0], card)
+    if middle_px is None:
+        return images, truth
+    window = middle_of(images[0], middle_px)
+    if truth is not None:
+        truth = replace(truth, labels=truth.labels[window])
+    return tuple(detail.crop(image, window) for image in images), truth
+
+
 def _make_frames(
     images: tuple[GeoImage, ...],
     card: CheckpointCard,
@@ -188,19 +217,10 @@ def _make_frames(
 ) -> TrajectoryResult:
     """Run the network at every timestep; in the worker."""
     from n2m_core.tasks import trajectory
-    from n2m_core.tasks.change import align_pair
-    from n2m_core.tasks.truth import read_truth
 
     progress(0, len(frames.timesteps), "loading the weights")
     model = resources.model(card)
-    if len(images) == 2:
-        images = align_pair(images[0], images[1])
-    truth = None if frames.truth is None else read_truth(frames.truth, images[0], card)
-    labels = None if truth is None else truth.labels
-    if frames.middle_px is not None:
-        window = middle_of(images[0], frames.middle_px)
-        labels = None if labels is None else labels[window]
-        images = tuple(detail.crop(image, window) for image in images)
+    images, truth = extent_of(images, frames.truth, card, frames.middle_px)
     params = trajectory.TrajectoryParams(
         timesteps=frames.timesteps, seed=choices.seed, resolution_m=choices.resolution_m
     )
@@ -209,7 +229,7 @@ def _make_frames(
         images[1] if len(images) == 2 else None,
         model,
         params,
-        labels,
+        None if truth is None else truth.labels,
         progress,
         truth_kind="classes" if truth is None else truth.kind,
     )

@@ -65,7 +65,7 @@ def scores(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices)
     twin = _twin(card)
     other = None
     if twin is not None:
-        fed = Sweep(sweep.timesteps, sweep.seeds, card.noise_process, card.schedule)
+        fed = replace(sweep, process=card.noise_process, schedule=card.schedule)
         other = analysis.curve("itp.twin", key, known, twin, fed, choices, "Scoring the plain twin")
     _show_scores(report, other, card, twin, score)
 
@@ -183,7 +183,7 @@ def csv_bytes(report: Report, other: Report | None) -> bytes:
     return stream.getvalue().encode()
 
 
-def comparison(source: Source, card: CheckpointCard, choices: Choices) -> None:
+def comparison(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
     """Schedules beside each other, and noise processes beside each other."""
     known = analysis.scenes([source], card, choices)
     if not known:
@@ -192,20 +192,21 @@ def comparison(source: Source, card: CheckpointCard, choices: Choices) -> None:
     kind = _pick(
         "itp.w.compare", "Compare", {"schedule": "Schedulers", "process": "Noise processes"}
     )
+    few = replace(sweep, timesteps=COARSE, seeds=1)
     if kind == "schedule":
         settings: dict[str, Sweep] = {
-            "DDPM, DDIM, PNDM": Sweep(COARSE, 1, card.noise_process, "ddpm"),
-            "Heun": Sweep(COARSE, 1, card.noise_process, "heun"),
+            "DDPM, DDIM, PNDM": replace(few, process=card.noise_process, schedule="ddpm"),
+            "Heun": replace(few, process=card.noise_process, schedule="heun"),
         }
     else:
         own: tuple[NoiseKind, ...] = (
             ("swap", "none") if card.task == "change" else ("gaussian", "self", "none")
         )
-        settings = {name: Sweep(COARSE, 1, name, card.schedule) for name in own}
+        settings = {name: replace(few, process=name, schedule=card.schedule) for name in own}
     curves = []
-    for index, (name, sweep) in enumerate(settings.items()):
+    for index, (name, setting) in enumerate(settings.items()):
         report = analysis.curve(
-            f"itp.compare.{index}", source.key, known, card, sweep, choices, f"Scoring {name}"
+            f"itp.compare.{index}", source.key, known, card, setting, choices, f"Scoring {name}"
         )
         if report is None:
             return
