@@ -25,10 +25,8 @@ from n2m_core.tasks.lattice import FloatArray, Lattice, plan_lattice
 from n2m_core.tasks.params import MapParams
 from n2m_core.tiling import predict_tiled
 
-WINDOW_PX = 128
-"""Side of a window, about that of the training crops. Attention and group normalisation see the
-whole window, so a network does worse on windows of another size than it was trained on."""
 OVERLAP_PX = 64
+"""Neighbouring windows share so much, or half a window where that is less."""
 MARGIN_PX = 32
 """The image is continued by its mirror so far: what a network says at a window's edge, where its
 convolutions meet zeros, then falls outside the image."""
@@ -200,14 +198,15 @@ def predict(
         return _probabilities(model, x_t, step.timestep)
 
     row, column = prepared.lattice.origin
+    size, multiple = model.card.window_px, model.model.multiple
     sides = ((0, 0), (MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX))
     padded = predict_tiled(
         predict_windows,
         np.pad(prepared.x0, sides, mode="reflect"),
-        size=WINDOW_PX,
-        overlap=OVERLAP_PX,
+        size=size,
+        overlap=min(OVERLAP_PX, size // 2 // multiple * multiple),
         batch=BATCH,
-        multiple=model.model.multiple,
+        multiple=multiple,
         origin=(row - MARGIN_PX, column - MARGIN_PX),
         progress=progress,
     )
