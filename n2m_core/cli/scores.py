@@ -87,6 +87,7 @@ def evaluate_segment(
     seed: options.Seed = 0,
     ignore: Ignore = None,
     threshold: options.Threshold = None,
+    min_area: options.MinArea = 0.0,
     resolution: options.Resolution = None,
     bands: options.Bands = None,
     nodata: options.Nodata = None,
@@ -99,7 +100,7 @@ def evaluate_segment(
 
     from n2m_core.tasks.evaluate import EvaluateParams
 
-    params = EvaluateParams(timestep, steps, seed, seeds, threshold, resolution)
+    params = EvaluateParams(timestep, steps, seed, seeds, threshold, resolution, min_area)
     labelled = Labelled("segment", dataset, root, split, ignore, chosen, nodata, resolution)
     _evaluate(labelled, checkpoint, device, params, Output(is_json=is_json))
 
@@ -116,6 +117,7 @@ def evaluate_change(
     seed: options.Seed = 0,
     ignore: Ignore = None,
     threshold: options.Threshold = None,
+    min_area: options.MinArea = 0.0,
     resolution: options.Resolution = None,
     bands: options.Bands = None,
     nodata: options.Nodata = None,
@@ -128,7 +130,7 @@ def evaluate_change(
 
     from n2m_core.tasks.evaluate import EvaluateParams
 
-    params = EvaluateParams(timestep, steps, seed, seeds, threshold, resolution)
+    params = EvaluateParams(timestep, steps, seed, seeds, threshold, resolution, min_area)
     labelled = Labelled("change", dataset, root, split, ignore, chosen, nodata, resolution)
     _evaluate(labelled, checkpoint, device, params, Output(is_json=is_json))
 

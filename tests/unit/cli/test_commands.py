@@ -168,6 +168,11 @@ def test_evaluate_prints_the_report(n2m: Command, buildings_folder: Path) -> Non
     ).out  # fmt: skip
     assert "all_positive" in text
     assert f"{report['target']['f1']:.3f}" in text
+    sieved = n2m(
+        "evaluate", "segment", "--checkpoint", "tiny-buildings", "--root", buildings_folder,
+        "--split", "val", "--min-area", "1e6", "--json",
+    ).json  # fmt: skip
+    assert sieved["target"]["recall"] == 0
 
 
 def test_evaluate_change(n2m: Command, tmp_path: Path, write_raster: RasterFactory) -> None:
