@@ -77,7 +77,7 @@ def test_names_and_shapes_that_differ_are_told(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"\[3, 3, 3, 3\], wanted \[3, 6, 3, 3\]"):
         load_released(paper_network(2, bands=6), path)
     compact = Noise2Map(NetworkConfig("compact", 3, 2, overrides=TINY))
-    with pytest.raises(CheckpointError, match="set network.variant to paper"):
+    with pytest.raises(CheckpointError, match=r"set network\.variant to paper"):
         load_released(compact, path)
 
 
