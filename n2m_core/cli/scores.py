@@ -29,12 +29,17 @@ Dataset = Annotated[
     typer.Option(
         "--dataset",
         help="Layout of the folder: folder (images/ with masks/, or before/ after/ labels/), "
-        "landsat-change, or a published set's.",
+        "xyz, landsat-change, whu, xview2, spacenet7 or levir-cd.",
     ),
 ]
 Root = Annotated[Path, typer.Option("--root", metavar="DIR", help="Folder of the dataset.")]
 Split = Annotated[
-    str | None, typer.Option("--split", metavar="S", help="A folder below the root, such as val.")
+    str | None,
+    typer.Option(
+        "--split",
+        metavar="S",
+        help="A folder below the root, such as val; in spacenet7 a split of its metadata.",
+    ),
 ]
 Timesteps = Annotated[
     str | None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,11 +14,35 @@ from n2m_core.datasets.folder import (
     ReadOptions,
 )
 from n2m_core.datasets.landsat import LandsatChange
+from n2m_core.datasets.levir import LevirTiles
+from n2m_core.datasets.spacenet7 import SpaceNet7Tiles
+from n2m_core.datasets.whu import WhuTiles
+from n2m_core.datasets.xview2 import Xview2Tiles
 from n2m_core.datasets.xyz import XyzTiles
 from n2m_core.errors import DatasetError
 
-DatasetName = Literal["folder", "xyz", "landsat-change"]
+DatasetName = Literal["folder", "xyz", "landsat-change", "whu", "xview2", "spacenet7", "levir-cd"]
 DATASETS: tuple[str, ...] = get_args(DatasetName)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be opened; `open_dataset` says what each part is."""
+
+    root: Path
+    split: str | None
+    task: Task
+    classes: Sequence[LabelClass]
+    ignore: int | None
+    options: ReadOptions
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the split."""
+        return _split_folder(self.root, self.split)
+
+
+_Opener = Callable[[_Wanted], Sequence[Sample]]
 
 
 def open_dataset(
@@ -32,18 +57,21 @@ def open_dataset(
     nodata: float | None = None,
     resolution_m: float | None = None,
 ) -> Sequence[Sample]:
-    """Open a dataset without reading its rasters.
+    """Open a dataset; its images are read when they are asked for.
 
     Args:
         name: one of `DATASETS`.
         root: its folder.
-        split: a folder below `root`, None for `root` itself.
+        split: a folder below `root`, None for `root` itself; in spacenet7 a split of the metadata,
+            None for every place.
         task: "segment" or "change".
         classes: the checkpoint's classes, in the order of their indices.
         ignore: a mask value that counts nowhere.
-        bands: 1-based band numbers, None for all (red, green, blue in landsat-change).
+        bands: 1-based band numbers; None for all, or for red, green and blue in landsat-change and
+            the first three in the published sets.
         nodata: value without data where an image names none.
-        resolution_m: ground size of a pixel for images without georeference, metres.
+        resolution_m: ground size of a pixel for images without georeference, metres; in the
+            published sets in place of the set's own, at the size that tiles are brought to.
 
     Returns:
         The samples, read when they are asked for.
@@ -51,21 +79,60 @@ def open_dataset(
     Raises:
         DatasetError: the name is unknown, the task does not fit, or files are missing.
     """
-    folder = _split_folder(root, split)
+    if name not in DATASETS:
+        raise DatasetError(f"Dataset {name!r} is unknown; choose one of {', '.join(DATASETS)}.")
+    opener = (_SEGMENT if task == "segment" else _CHANGE).get(name)
+    if opener is None:
+        dates, other = (
+            ("two dates", "change") if task == "segment" else ("one date", "segmentation")
+        )
+        raise DatasetError(f"Dataset {name} has {dates}; it can be scored for {other} only.")
     options = ReadOptions(None if bands is None else tuple(bands), nodata, resolution_m)
-    if name == "folder" and task == "segment":
-        return FolderSegmentation(folder, classes, ignore=ignore, options=options)
-    if name == "folder":
-        return FolderChange(folder, classes, ignore=ignore, options=options)
-    if name == "landsat-change" and task == "change":
-        return LandsatChange(folder, classes, options=options)
-    if name == "landsat-change":
-        raise DatasetError(f"Dataset {name} has two dates; it can be scored for change only.")
-    if name == "xyz" and task == "segment":
-        return XyzTiles(folder, classes)
-    if name == "xyz":
-        raise DatasetError(f"Dataset {name} has one date; it can be scored for segmentation only.")
-    raise DatasetError(f"Dataset {name!r} is unknown; choose one of {', '.join(DATASETS)}.")
+    return opener(_Wanted(root, split, task, classes, ignore, options))
+
+
+def _folder_segmentation(w: _Wanted) -> Sequence[Sample]:
+    return FolderSegmentation(w.folder, w.classes, ignore=w.ignore, options=w.options)
+
+
+def _folder_change(w: _Wanted) -> Sequence[Sample]:
+    return FolderChange(w.folder, w.classes, ignore=w.ignore, options=w.options)
+
+
+def _xyz(w: _Wanted) -> Sequence[Sample]:
+    return XyzTiles(w.folder, w.classes)
+
+
+def _landsat(w: _Wanted) -> Sequence[Sample]:
+    return LandsatChange(w.folder, w.classes, options=w.options)
+
+
+def _whu(w: _Wanted) -> Sequence[Sample]:
+    return WhuTiles(w.folder, w.classes, task=w.task, ignore=w.ignore, options=w.options)
+
+
+def _xview2(w: _Wanted) -> Sequence[Sample]:
+    return Xview2Tiles(w.folder, w.classes, task=w.task, ignore=w.ignore, options=w.options)
+
+
+def _spacenet7(w: _Wanted) -> Sequence[Sample]:
+    return SpaceNet7Tiles(
+        w.root, w.classes, task=w.task, split=w.split, ignore=w.ignore, options=w.options
+    )
+
+
+def _levir(w: _Wanted) -> Sequence[Sample]:
+    return LevirTiles(w.folder, w.classes, ignore=w.ignore, options=w.options)
+
+
+_BOTH: dict[str, _Opener] = {"whu": _whu, "xview2": _xview2, "spacenet7": _spacenet7}
+_SEGMENT: dict[str, _Opener] = {"folder": _folder_segmentation, "xyz": _xyz, **_BOTH}
+_CHANGE: dict[str, _Opener] = {
+    "folder": _folder_change,
+    "landsat-change": _landsat,
+    "levir-cd": _levir,
+    **_BOTH,
+}
 
 
 def _split_folder(root: Path, split: str | None) -> Path:

@@ -6,6 +6,7 @@ Two configurations: the paper's (`google/ddpm-church-256`: 113,673,219 parameter
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,6 +19,8 @@ from n2m_core.errors import CheckpointError
 Variant = Literal["compact", "paper"]
 
 PAPER_PARAMETERS = 113_673_219
+REPOSITORY = re.compile(r"^[\w][\w.-]*/[\w][\w.-]*(/[\w][\w./-]*)?$")
+"""A Hugging Face repository `owner/name`, perhaps with a subfolder."""
 
 PAPER: dict[str, Any] = {
     "sample_size": 256,
@@ -115,3 +118,71 @@ def load_backbone(folder: Path) -> Backbone:
     except (OSError, ValueError, RuntimeError) as e:
         raise CheckpointError(f"The weights in {folder} can't be loaded: {e}") from e
     return Backbone(network)
+
+
+def open_backbone(name: str, *, cache: Path | None = None, is_offline: bool = False) -> Backbone:
+    """Load a backbone from a local folder or a Hugging Face repository.
+
+    A repository's weights are read as safetensors, or, where it has none, as a state file with
+    PyTorch's restricted unpickler, which runs no code.
+
+    Args:
+        name: a folder in diffusers format; else `owner/name`, or `owner/name/subfolder`.
+        cache: folder for what is downloaded; None for Hugging Face's own.
+        is_offline: look into the cache alone.
+
+    Returns:
+        The network with its weights, float32.
+
+    Raises:
+        CheckpointError: neither a folder nor a repository, the repository can't be reached, or its
+            weights don't fit its configuration.
+    """
+    if Path(name).expanduser().is_dir():
+        return load_backbone(Path(name).expanduser())
+    if not REPOSITORY.match(name) or ".." in name:
+        raise CheckpointError(
+            f"'{name}' is neither a folder nor a Hugging Face repository; give a folder in "
+            "diffusers format, or owner/name with an optional /subfolder."
+        )
+    owner, repository, *subfolder = name.split("/", 2)
+    try:
+        network = UNet2DModel.from_pretrained(  # type: ignore[no-untyped-call]  # diffusers
+            f"{owner}/{repository}",
+            subfolder=subfolder[0] if subfolder else None,
+            cache_dir=cache,
+            local_files_only=is_offline,
+            torch_dtype=torch.float32,
+        )
+    except (OSError, ValueError, RuntimeError) as e:
+        raise CheckpointError(
+            f"The backbone {name} can't be loaded from Hugging Face or its cache: {e} Check the "
+            "name and the connection, or download it and give the folder."
+        ) from e
+    return Backbone(network)
+
+
+def adopted_settings(backbone: Backbone, overrides: dict[str, Any], name: str) -> dict[str, Any]:
+    """Give the entries of a loaded backbone's configuration, to build the same network again.
+
+    Args:
+        backbone: with its weights.
+        overrides: entries that the person asked for.
+        name: where the backbone comes from, for the message.
+
+    Returns:
+        Every entry of its diffusers configuration, with JSON values.
+
+    Raises:
+        CheckpointError: an entry that was asked for differs from the backbone's.
+    """
+    public = {k: v for k, v in backbone.config.items() if not k.startswith("_")}
+    settings = {k: list(v) if isinstance(v, tuple) else v for k, v in public.items()}
+    asked = {k: list(v) if isinstance(v, tuple) else v for k, v in overrides.items()}
+    other = [k for k, v in asked.items() if settings.get(k) != v]
+    if other:
+        raise CheckpointError(
+            f"The backbone {name} has {other[0]} = {settings.get(other[0])}, the configuration "
+            f"asks for {overrides[other[0]]}; leave network.overrides out."
+        )
+    return settings

@@ -13,13 +13,21 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 
 from n2m_core.checkpoints import ClassInfo, Task
+from n2m_core.datasets.opening import DatasetName
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseKind, ScheduleName
 from n2m_core.errors import ConfigError
 from n2m_core.models.backbone import Variant
 from n2m_core.scenes.scene import Style
 
 SourceKind = Literal[
-    "folder", "xyz", "scenes", "land_cover_scenes", "scene_pairs", "burnt_scenes", "label_pairs"
+    "folder",
+    "xyz",
+    "dataset",
+    "scenes",
+    "land_cover_scenes",
+    "scene_pairs",
+    "burnt_scenes",
+    "label_pairs",
 ]
 
 
@@ -28,9 +36,10 @@ class SourceConfig:
     """One source of labelled tiles.
 
     Attributes:
-        kind: folder (plain folder), xyz (OpenAerialMap tiles, joined), scenes and
-            land_cover_scenes (procedural), scene_pairs and burnt_scenes (two dates), label_pairs
-            (pairs made from the single-date tiles of `root`).
+        kind: folder (plain folder), xyz (OpenAerialMap tiles, joined), dataset (any layout that
+            `n2m evaluate` reads, named by `layout`), scenes and land_cover_scenes (procedural),
+            scene_pairs and burnt_scenes (two dates), label_pairs (pairs made from the single-date
+            tiles of `root`).
         root: folder below $N2M_DATA or the working folder; none for scenes.
         weight: how often it is drawn, relative to the others.
         resolution_m: ground size of its pixels where the files don't say.
@@ -38,7 +47,8 @@ class SourceConfig:
         count: number of scenes made.
         only: keep the files whose stem starts with one of these.
         zoom: zoom level of xyz tiles to use.
-        layout: how `label_pairs` reads `root`: folder or xyz.
+        layout: how `dataset` and `label_pairs` read `root`: folder, xyz, whu, xview2, ...
+        split: of `dataset` and `label_pairs`, such as train; none for `root` itself.
         focus: share of the crops that are laid around a target pixel (any class but the first),
             for targets so rare that random crops hardly ever show one.
     """
@@ -54,7 +64,8 @@ class SourceConfig:
     count: int = 0
     only: tuple[str, ...] = ()
     zoom: int | None = None
-    layout: Literal["folder", "xyz"] = "folder"
+    layout: DatasetName = "folder"
+    split: str | None = None
     focus: float = 0.0
 
 
@@ -91,10 +102,16 @@ class InferenceConfig:
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """Which network to train."""
+    """Which network to train.
+
+    Attributes:
+        backbone_from: a folder in diffusers format, or a Hugging Face repository with an optional
+            subfolder (`owner/name/subfolder`), whose backbone the network starts from.
+    """
 
     variant: Variant = "compact"
     time_conditioning: bool = True
+    backbone_from: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
 
 
@@ -152,11 +169,17 @@ class ValidationConfig:
     root: str
     every: int
     only: tuple[str, ...] = ()
+    split: str | None = None
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides a training run."""
+    """Everything that decides a training run.
+
+    Attributes:
+        init_from: id of a checkpoint, or a `.pth` file of the authors' fine-tuned network, whose
+            weights the network starts from.
+    """
 
     id: str
     title: str
@@ -195,6 +218,11 @@ class TrainConfig:
             )
         if not 0 <= self.inference.timestep < TIMESTEPS:
             raise ConfigError(f"inference.timestep is {self.inference.timestep}; 0..999 wanted.")
+        if self.init_from and self.network.backbone_from:
+            raise ConfigError(
+                "Both init_from and network.backbone_from are given; the first already holds a "
+                "backbone. Give one of them."
+            )
         if self.optimizer.steps < 1 or self.optimizer.batch_size < 1:
             raise ConfigError("optimizer.steps and optimizer.batch_size must be at least 1.")
 

@@ -141,7 +141,7 @@ def describe(
             device=_device_name(trainer.device),
             minutes=round(minutes, 1),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-            init_from=config.init_from,
+            init_from=config.init_from or config.network.backbone_from,
         ),
         image_statistics=_statistics(trainer),
         license=config.license,
@@ -183,7 +183,11 @@ def _rounded(values: torch.Tensor) -> tuple[float, ...]:
 def _validation_set(wanted: ValidationConfig, config: TrainConfig) -> Sequence[Sample]:
     """Open a validation set, perhaps some of its samples alone."""
     samples = open_dataset(
-        wanted.dataset, data_root() / wanted.root, task=config.task, classes=config.classes
+        wanted.dataset,
+        data_root() / wanted.root,
+        wanted.split,
+        task=config.task,
+        classes=config.classes,
     )
     if not wanted.only:
         return samples

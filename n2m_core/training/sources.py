@@ -1,4 +1,4 @@
-"""Where crops come from: folders, joined tiles, procedural scenes, pairs made from single dates."""
+"""Where crops come from: labelled folders, procedural scenes, pairs made from single dates."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from n2m_core.checkpoints import ClassInfo, DataCredit, Task
 from n2m_core.datasets.base import Sample
 from n2m_core.datasets.folder import FolderChange, FolderSegmentation
+from n2m_core.datasets.opening import open_dataset
 from n2m_core.datasets.xyz import XyzTiles
 from n2m_core.errors import ConfigError
 from n2m_core.training.augment import radiometric
@@ -114,7 +115,7 @@ def open_source(
         ConfigError: the configuration contradicts itself, or nothing was found.
         DatasetError: a folder lacks files of its layout.
     """
-    if config.kind in ("folder", "xyz"):
+    if config.kind in ("folder", "xyz", "dataset"):
         return TileSource(config, _tiles(_samples(config, task, classes), config))
     if config.kind == "label_pairs":
         samples = _samples(config, "segment", BUILDING_CLASSES)
@@ -126,8 +127,19 @@ def open_source(
 
 def _samples(config: SourceConfig, task: Task, classes: tuple[ClassInfo, ...]) -> Iterable[Sample]:
     root = data_root() / config.root
-    if config.kind == "xyz" or config.layout == "xyz":
-        return XyzTiles(root, classes, zoom=config.zoom)
+    is_named = config.kind in ("dataset", "label_pairs")
+    if config.kind == "xyz" or (is_named and config.layout == "xyz"):
+        folder = root / config.split if is_named and config.split else root
+        return XyzTiles(folder, classes, zoom=config.zoom)
+    if is_named:
+        return open_dataset(
+            config.layout,
+            root,
+            config.split,
+            task=task,
+            classes=classes,
+            resolution_m=config.resolution_m,
+        )
     if task == "change":
         return FolderChange(root, classes)
     return FolderSegmentation(root, classes)

@@ -28,8 +28,9 @@ from n2m_core.checkpoints import load
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseProcess, make_schedule
 from n2m_core.errors import CheckpointError, ConfigError
 from n2m_core.geo_image import Progress
-from n2m_core.models.backbone import full_settings
+from n2m_core.models.backbone import adopted_settings, full_settings, open_backbone
 from n2m_core.models.noise2map import NetworkConfig, Noise2Map, channels_last
+from n2m_core.models.released import load_released
 from n2m_core.training.config import TrainConfig
 from n2m_core.training.crops import Cropper
 from n2m_core.training.curves import Curve
@@ -113,20 +114,28 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
 
     def _build(self) -> Noise2Map:
-        """Build the network, from another checkpoint's weights where they fit."""
+        """Build the network, with the weights that the configuration starts from."""
         config, choice = self.config, self.config.network
+        backbone = choice.backbone_from and open_backbone(choice.backbone_from)
+        overrides = choice.overrides
+        if backbone:
+            overrides = adopted_settings(backbone, overrides, choice.backbone_from or "")
         network = NetworkConfig(
             choice.variant,
             in_channels=6 if config.task == "change" else 3,
             classes=len(config.classes),
             time_conditioning=choice.time_conditioning,
             # Spelled out, so that the weights stay readable when the defaults move on.
-            overrides=full_settings(choice.variant, choice.overrides),
+            overrides=full_settings(choice.variant, overrides),
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)  # initial weights only: the fork gives the state back
             model = Noise2Map(network)
-        if config.init_from:
+        if backbone:
+            model.backbone.load_state_dict(backbone.state_dict())
+        if config.init_from and config.init_from.endswith(".pth"):
+            load_released(model, Path(config.init_from))
+        elif config.init_from:
             taken = take_weights(model, load(config.init_from, device="cpu").model)
             _log.info("%d of %d tensors from %s", *taken, config.init_from)
         return model

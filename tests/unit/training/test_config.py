@@ -32,7 +32,7 @@ def written(tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_configurations_are_valid_and_named_like_their_file(path: Path) -> None:
     assert load_config(path).id == path.stem
 
@@ -70,6 +70,7 @@ def test_numbers_in_scientific_notation_are_numbers(
         ({"classes": "two"}, "a list is wanted"),
         ({"noise": 3}, "a mapping is wanted"),
         ({"loss": {"class_weights": [1]}}, "1 values for 2 classes"),
+        ({"init_from": "a", "network": {"backbone_from": "b/c"}}, "Give one of them"),
         ({"inference": {"timestep": 1000}}, "0..999 wanted"),
         (
             {"data": {"crop_px": 32, "resolution_range_m": [2, 1], "sources": []}},
