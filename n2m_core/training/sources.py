@@ -1,4 +1,4 @@
-"""Where crops come from: folders, published sets, procedural scenes, pairs made from single dates."""
+"""Where crops come from: folders, published sets, scenes, pairs made from single dates."""
 
 from __future__ import annotations
 
