@@ -34,8 +34,8 @@ def train(
 
     from n2m_core import checkpoints
     from n2m_core.training.config import load_config
+    from n2m_core.training.loop import RunParams
     from n2m_core.training.runner import train as run_training
-    from n2m_core.training.supervised import RunParams
 
     wanted = load_config(config)
     run = RunParams(

@@ -29,8 +29,9 @@ from n2m_core.models.noise2map import Noise2Map
 from n2m_core.normalize import Normalization
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
+from n2m_core.training.loop import RunParams, TrainResult
 from n2m_core.training.sources import data_root
-from n2m_core.training.supervised import RunParams, Trainer, TrainResult
+from n2m_core.training.supervised import Trainer
 
 BANDS = ("red", "green", "blue")
 TILE_PX = 256
@@ -92,7 +93,8 @@ def train(
         _log.info("step %d: %s", step, scores)
         return scores
 
-    result = trainer.train(validate if sets else None, progress)
+    every = min((v.every for v in config.validation), default=0)
+    result = trainer.train(validate if sets else None, every, progress)
     return export(config, config_path, trainer, result, checkpoints)
 
 

@@ -1,0 +1,220 @@
+"""The training loop of every paper: steps, averaged weights, saved state, learning curves.
+
+AdamW with warm-up and a cosine to zero; a run broken off at any step and resumed gives the same
+weights as one that never stopped.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from n2m_core.atomic import write_bytes
+from n2m_core.errors import ConfigError
+from n2m_core.geo_image import Progress
+from n2m_core.models.noise2map import Noise2Map, channels_last
+from n2m_core.training.config import OptimizerConfig
+from n2m_core.training.curves import Curve
+from n2m_core.training.sources import AbstractSource
+
+SAVE_EVERY_S = 120.0
+CURVE_EVERY = 20
+STATE = "state.pt"
+
+Validator = Callable[[Noise2Map, int], dict[str, float]]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunParams:
+    """How long to run, where, and whether to go on from a saved state."""
+
+    folder: Path
+    resume: bool = False
+    max_minutes: float | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """The averaged network after the run; `finished` is False when time ran out first."""
+
+    model: Noise2Map
+    steps: int
+    minutes: float
+    finished: bool
+    sources: tuple[AbstractSource, ...]
+
+
+class AbstractTrainer(ABC):
+    """One training run that can be stopped and resumed at any step."""
+
+    def __init__(
+        self,
+        name: str,
+        seed: int,
+        optimizer: OptimizerConfig,
+        run: RunParams,
+        model: Noise2Map,
+        sources: tuple[AbstractSource, ...],
+    ) -> None:
+        """Prepare optimiser, average and random generators.
+
+        Args:
+            name: of the run; a saved state of another name is refused.
+            seed: of the random generators.
+            optimizer: steps and rates.
+            run: where and how long.
+            model: the network with its first weights.
+            sources: where the crops come from.
+        """
+        self.name, self.options, self.run, self.sources = name, optimizer, run, sources
+        self.device = torch.device(run.device)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
+        self.model = channels_last(model).to(self.device)
+        self.average = AveragedModel(
+            self.model,
+            multi_avg_fn=get_ema_multi_avg_fn(optimizer.ema_decay),  # type: ignore[no-untyped-call]
+        )
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=optimizer.learning_rate,
+            weight_decay=optimizer.weight_decay,
+            fused=True,
+        )
+        self.step, self.seconds = 0, 0.0
+
+    @abstractmethod
+    def loss(self, strength: float) -> Tensor:
+        """Draw a batch and give its loss.
+
+        Args:
+            strength: share (0..1) of the full noise and augmentation at this step.
+
+        Returns:
+            Scalar that gradients flow from.
+        """
+
+    def train(
+        self,
+        validate: Validator | None = None,
+        every: int = 0,
+        progress: Progress | None = None,
+    ) -> TrainResult:
+        """Run until the last step or until time is up.
+
+        Args:
+            validate: scores the averaged network.
+            every: how many steps lie between two validations; 0 for none.
+            progress: called with (step, steps, note); may raise to stop.
+
+        Returns:
+            The averaged network.
+
+        Raises:
+            ConfigError: the saved state is of another run.
+        """
+        if self.run.resume:
+            self.load_state()
+        curve = Curve(self.run.folder / "curve.csv", self.step)
+        scores = Curve(self.run.folder / "validation.csv", self.step)
+        started = saved = time.monotonic()
+        before = self.seconds
+        self.model.train()
+        while self.step < self.options.steps:
+            loss = self.one_step()
+            now = time.monotonic()
+            self.seconds = before + now - started
+            if self.step % CURVE_EVERY == 0:
+                row = {"step": self.step, "loss": loss, "rate": self._rate(), "s": self.seconds}
+                curve.add(row)
+                if progress:
+                    progress(self.step, self.options.steps, f"loss {loss:.3f}")
+            if validate and every and self.step % every == 0:
+                scores.add({"step": self.step, **validate(self.averaged(), self.step)})
+            if now - saved > SAVE_EVERY_S:
+                self.save_state()
+                saved = now
+            if self.run.max_minutes is not None and now - started > 60 * self.run.max_minutes:
+                break
+        self.save_state()
+        finished = self.step >= self.options.steps
+        return TrainResult(self.averaged(), self.step, self.seconds / 60, finished, self.sources)
+
+    def _rate(self) -> float:
+        """Learning rate of this step: linear warm-up, then a cosine to zero."""
+        opt = self.options
+        warm = min(1.0, (self.step + 1) / max(opt.warmup_steps, 1))
+        return opt.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * self.step / opt.steps))
+
+    def one_step(self) -> float:
+        """Learn from one batch; gives its loss."""
+        opt = self.options
+        loss = self.loss(min(1.0, self.step / opt.ease_in_steps) if opt.ease_in_steps else 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), opt.clip_norm)
+        self.optimizer.step()
+        self.average.update_parameters(self.model)
+        self.step += 1
+        return float(loss.detach())
+
+    def averaged(self) -> Noise2Map:
+        """Give a copy of the averaged network, rounded to fp16 as it will be stored."""
+        model = Noise2Map(self.model.config)
+        state = self.average.module.state_dict()
+        model.load_state_dict({k: v.cpu().half().float() for k, v in state.items()})
+        model.eval().requires_grad_(False)
+        return channels_last(model)
+
+    def save_state(self) -> None:
+        """Write everything a resumed run needs, whole or not at all."""
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "id": self.name,
+                "step": self.step,
+                "seconds": self.seconds,
+                "model": self.model.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "generator": self.generator.get_state(),
+                "rng": self.rng.bit_generator.state,
+            },
+            buffer,
+        )
+        write_bytes(self.run.folder / STATE, buffer.getvalue())
+
+    def load_state(self) -> None:
+        """Go on from the saved state, or start anew when there is none."""
+        path = self.run.folder / STATE
+        if not path.exists():
+            _log.warning("nothing to resume in %s; starting at step 0", self.run.folder)
+            return
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if state["id"] != self.name:
+            raise ConfigError(
+                f"{path} belongs to '{state['id']}', not to '{self.name}'; use another run folder."
+            )
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.rng.bit_generator.state = state["rng"]
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
