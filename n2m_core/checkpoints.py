@@ -96,9 +96,9 @@ class CheckpointCard:
         mix_at_inference: whether x_t is mixed at that step, or the clean image given.
         parameters: learned numbers in the whole network.
         gflop_per_tile: 10^9 floating point operations per 256 px tile.
-        window_px: side of the windows that an image is cut into, that of the training crops.
-            Attention and group normalisation see the whole window, so a network does worse on
-            windows of another size than it was trained on.
+        window_px: side of the windows that an image is cut into. Attention and group
+            normalisation see the whole window, so maps depend on it: it is that of the training
+            crops, or one chosen on a validation set.
         twin: id of the checkpoint trained alike but for the noise, if there is one.
         metrics: what `n2m evaluate` printed, each with the command that prints it again.
     """

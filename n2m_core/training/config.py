@@ -94,10 +94,17 @@ class NoiseConfig:
 
 @dataclass(frozen=True)
 class InferenceConfig:
-    """What the card says about making maps."""
+    """What the card says about making maps.
+
+    Attributes:
+        timestep: step that the network is told.
+        mix: whether x_t is mixed at that step, or the clean image given.
+        window_px: side of the windows that an image is cut into; the crops' side when None.
+    """
 
     timestep: int = 0
     mix: bool = False
+    window_px: int | None = None
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def describe(
         backbone=f"UNet2DModel, {config.network.variant}",
         parameters=sum(p.numel() for p in model.parameters()),
         gflop_per_tile=round(gflop_per_tile(model), 2),
-        window_px=config.data.crop_px,
+        window_px=config.inference.window_px or config.data.crop_px,
         training=TrainingRecord(
             data=tuple(source.credit for source in trainer.sources),
             config=f"{config_path.parent.name}/{config_path.name}",
