@@ -1,4 +1,4 @@
-"""`n2m train`."""
+"""`n2m train` and `n2m pretrain`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,26 @@ from n2m_core.cli.log import show_information
 from n2m_core.cli.output import Output
 
 TRAIN_EXAMPLE = "Example: n2m train configs/n2m-buildings.yaml --max-minutes 60"
+PRETRAIN_EXAMPLE = "Example: n2m pretrain configs/pretrain/n2m-denoise.yaml --max-minutes 60"
+PRETRAINED = Path("pretrained")
+"""Folder below the working folder that receives pretrained networks."""
 RUNS = Path("runs")
 """Folder below the working folder that keeps the state of runs, one folder a checkpoint."""
 
 
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the state that an earlier run saved.")
+]
+MaxMinutes = Annotated[
+    float | None,
+    typer.Option("--max-minutes", metavar="M", min=0.0, help="Stop after so long, and export."),
+]
+
+
 def train(
     config: Annotated[Path, typer.Argument(help="A YAML file; see configs/.")],
-    is_resumed: Annotated[
-        bool, typer.Option("--resume", help="Go on from the state that an earlier run saved.")
-    ] = False,
-    max_minutes: Annotated[
-        float | None,
-        typer.Option("--max-minutes", metavar="M", min=0.0, help="Stop after so long, and export."),
-    ] = None,
+    is_resumed: Resume = False,
+    max_minutes: MaxMinutes = None,
     device: options.Device = "auto",
     is_json: options.Json = False,
 ) -> None:
@@ -57,3 +64,39 @@ def train(
     state = "finished" if summary.finished else "stopped by time; --resume goes on"
     line = f"{wanted.id}: {summary.steps} steps in {summary.minutes:.1f} minutes, {state}"
     output.finish(payload, [line, f"Wrote {summary.checkpoint}"], ())
+
+
+def pretrain(
+    config: Annotated[Path, typer.Argument(help="A YAML file; see configs/pretrain/.")],
+    is_resumed: Resume = False,
+    max_minutes: MaxMinutes = None,
+    device: options.Device = "auto",
+    is_json: options.Json = False,
+) -> None:
+    """Teach a network to denoise unlabelled images; training starts from it by init_from."""
+    output = Output(is_json=is_json)
+    show_information()
+
+    from n2m_core import checkpoints
+    from n2m_core.training.loop import RunParams
+    from n2m_core.training.pretrain import PretrainConfig
+    from n2m_core.training.pretrain import pretrain as run_pretraining
+    from n2m_core.training.strict_yaml import read_strict
+
+    wanted = read_strict(config, PretrainConfig)
+    run = RunParams(
+        folder=RUNS / wanted.id,
+        resume=is_resumed,
+        max_minutes=max_minutes,
+        device=str(checkpoints.choose_device(device)),
+    )
+    summary = run_pretraining(config, run, out=PRETRAINED, progress=output.progress)
+    payload = {
+        "folder": str(summary.folder),
+        "steps": summary.steps,
+        "minutes": round(summary.minutes, 2),
+        "finished": summary.finished,
+    }
+    state = "finished" if summary.finished else "stopped by time; --resume goes on"
+    line = f"{wanted.id}: {summary.steps} steps in {summary.minutes:.1f} minutes, {state}"
+    output.finish(payload, [line, f"Wrote {summary.folder}"], ())

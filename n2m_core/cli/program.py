@@ -48,6 +48,11 @@ app.command(
 )(trajectories.trajectory)
 app.add_typer(scores.app, name="evaluate")
 app.command(
+    "pretrain",
+    short_help="Teach a network to denoise unlabelled images.",
+    epilog=learning.PRETRAIN_EXAMPLE,
+)(learning.pretrain)
+app.command(
     "train", short_help="Train weights from a configuration.", epilog=learning.TRAIN_EXAMPLE
 )(learning.train)
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-import yaml
+from typing import Any, Literal
 
 from n2m_core.checkpoints import ClassInfo, Task
 from n2m_core.datasets.opening import DatasetName
@@ -18,11 +13,13 @@ from n2m_core.diffusion.noise import TIMESTEPS, NoiseKind, ScheduleName
 from n2m_core.errors import ConfigError
 from n2m_core.models.backbone import Variant
 from n2m_core.scenes.scene import Style
+from n2m_core.training.strict_yaml import read_strict
 
 SourceKind = Literal[
     "folder",
     "xyz",
     "dataset",
+    "images",
     "scenes",
     "land_cover_scenes",
     "scene_pairs",
@@ -37,7 +34,8 @@ class SourceConfig:
 
     Attributes:
         kind: folder (plain folder), xyz (OpenAerialMap tiles, joined), dataset (any layout that
-            `n2m evaluate` reads, named by `layout`), scenes and land_cover_scenes (procedural),
+            `n2m evaluate` reads, named by `layout`), images (any images below a folder, without
+            labels, for pretraining), scenes and land_cover_scenes (procedural),
             scene_pairs and burnt_scenes (two dates), label_pairs (pairs made from the single-date
             tiles of `root`).
         root: folder below $N2M_DATA or the working folder; none for scenes.
@@ -184,8 +182,8 @@ class TrainConfig:
     """Everything that decides a training run.
 
     Attributes:
-        init_from: id of a checkpoint, or a `.pth` file of the authors' fine-tuned network, whose
-            weights the network starts from.
+        init_from: whose weights the network starts from: id of a checkpoint, a folder that
+            `n2m pretrain` wrote, or a `.pth` file of the authors' fine-tuned network.
     """
 
     id: str
@@ -246,89 +244,4 @@ def load_config(path: Path) -> TrainConfig:
     Raises:
         ConfigError: the file can't be read, or a key or value is wrong.
     """
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as e:
-        raise ConfigError(f"{path} can't be read ({e.strerror}).") from e
-    except yaml.YAMLError as e:
-        raise ConfigError(f"{path} is not YAML: {e}") from e
-    config = _build(TrainConfig, raw, path.name)
-    assert isinstance(config, TrainConfig)
-    return config
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that reads 1e-4 as a number, as YAML 1.2 does."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
-
-
-def _build(cls: Any, raw: Any, where: str) -> Any:  # noqa: ANN401
-    """Build a dataclass from a mapping, refusing unknown, missing and mistyped entries."""
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{where} is {raw!r}; a mapping is wanted.")
-    hints = get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    unknown = sorted(str(k) for k in raw.keys() - fields.keys())
-    if unknown:
-        raise ConfigError(
-            f"{where} has unknown keys: {', '.join(unknown)}. Known: {', '.join(fields)}."
-        )
-    missing = [
-        name
-        for name, f in fields.items()
-        if name not in raw
-        and f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ConfigError(f"{where} lacks {', '.join(missing)}.")
-    return cls(**{k: _value(hints[k], v, f"{where}: {k}") for k, v in raw.items()})
-
-
-def _value(hint: Any, raw: Any, where: str) -> Any:  # noqa: ANN401
-    """Check one value against its type."""
-    origin = get_origin(hint)
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, raw, where)
-    if origin is tuple:
-        if not isinstance(raw, list):
-            raise ConfigError(f"{where} is {raw!r}; a list is wanted.")
-        inner = get_args(hint)[0]
-        return tuple(_value(inner, v, f"{where}[{i}]") for i, v in enumerate(raw))
-    if origin is Literal:
-        if raw not in get_args(hint):
-            choices = ", ".join(map(str, get_args(hint)))
-            raise ConfigError(f"{where} is {raw!r}; one of {choices} is wanted.")
-        return raw
-    if origin in (typing.Union, types.UnionType):
-        return _union(get_args(hint), raw, where)
-    return _scalar(dict if origin is dict else hint, raw, where)
-
-
-def _union(members: tuple[Any, ...], raw: Any, where: str) -> Any:  # noqa: ANN401
-    """Check a value against each member of a union."""
-    if raw is None and type(None) in members:
-        return None
-    for member in members:
-        if member is not type(None):
-            try:
-                return _value(member, raw, where)
-            except ConfigError:
-                continue
-    names = " or ".join("nothing" if m is type(None) else m.__name__ for m in members)
-    raise ConfigError(f"{where} is {raw!r}; {names} is wanted.")
-
-
-def _scalar(kind: Any, raw: Any, where: str) -> Any:  # noqa: ANN401
-    """Check a plain value; an int may stand for a float, a bool for nothing else."""
-    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
-        return float(raw)
-    if not isinstance(raw, kind) or (kind is int and isinstance(raw, bool)):
-        raise ConfigError(f"{where} is {raw!r}; {kind.__name__} is wanted.")
-    return raw
+    return read_strict(path, TrainConfig)

@@ -14,6 +14,7 @@ from n2m_core.checkpoints import ClassInfo, DataCredit, Task
 from n2m_core.datasets.base import Sample
 from n2m_core.datasets.folder import FolderChange, FolderSegmentation
 from n2m_core.datasets.opening import open_dataset
+from n2m_core.datasets.unlabelled import UnlabelledImages
 from n2m_core.datasets.xyz import XyzTiles
 from n2m_core.errors import ConfigError
 from n2m_core.training.augment import radiometric
@@ -24,6 +25,7 @@ from n2m_core.training.pairs import change_label, edited, jiggled
 from n2m_core.training.scene_bank import scene_tiles
 
 BUILDING_CLASSES = (ClassInfo("background", "#000000"), ClassInfo("building", "#ffffff"))
+RGB = 3
 TWO_PLACES = 0.3  # share of label pairs made from two different places
 
 
@@ -117,6 +119,8 @@ def open_source(
     """
     if config.kind in ("folder", "xyz", "dataset"):
         return TileSource(config, _tiles(_samples(config, task, classes), config))
+    if config.kind == "images":
+        return TileSource(config, _unlabelled_tiles(config))
     if config.kind == "label_pairs":
         samples = _samples(config, "segment", BUILDING_CLASSES)
         return LabelPairSource(config, _tiles(samples, config))
@@ -160,6 +164,22 @@ def _tiles(samples: Iterable[Sample], config: SourceConfig) -> list[Tile]:
         for date in dates:
             label[~date.valid] = IGNORED
         tiles.append(Tile(pixels, label, resolution))
+    return tiles
+
+
+def _unlabelled_tiles(config: SourceConfig) -> list[Tile]:
+    """Read images without labels; their labels count nowhere."""
+    tiles = []
+    for picture in UnlabelledImages(data_root() / config.root):
+        image = picture.image
+        resolution = image.resolution_m or config.resolution_m
+        is_wanted = not config.only or picture.name.startswith(config.only)
+        if not is_wanted or image.pixels.dtype != np.uint8 or image.bands < RGB:
+            continue
+        if resolution is None:
+            raise ConfigError(f"Source '{config.name}' has no georeference; give its resolution_m.")
+        label = np.full(image.valid.shape, IGNORED, dtype=np.uint8)
+        tiles.append(Tile(image.pixels[:RGB], label, resolution))
     return tiles
 
 

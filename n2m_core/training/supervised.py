@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from n2m_core.checkpoints import load
+from n2m_core.checkpoints import load, load_network
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseProcess, make_schedule
 from n2m_core.errors import CheckpointError
 from n2m_core.models.backbone import adopted_settings, full_settings, open_backbone
@@ -105,9 +105,15 @@ def build_network(config: TrainConfig) -> Noise2Map:
     if config.init_from and config.init_from.endswith(".pth"):
         load_released(model, Path(config.init_from))
     elif config.init_from:
-        taken = take_weights(model, load(config.init_from, device="cpu").model)
+        taken = take_weights(model, _network_named(config.init_from))
         _log.info("%d of %d tensors from %s", *taken, config.init_from)
     return model
+
+
+def _network_named(name: str) -> Noise2Map:
+    """Load the network of a checkpoint, or of a folder that pretraining wrote."""
+    folder = Path(name)
+    return load_network(folder) if folder.is_dir() else load(name, device="cpu").model
 
 
 def take_weights(model: Noise2Map, other: Noise2Map) -> tuple[int, int]:

@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from n2m_core.errors import ConfigError
-from n2m_core.training.config import load_config
+from n2m_core.training.config import TrainConfig, load_config
+from n2m_core.training.pretrain import PretrainConfig
+from n2m_core.training.strict_yaml import read_strict
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
@@ -34,7 +36,9 @@ def written(tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_configurations_are_valid_and_named_like_their_file(path: Path) -> None:
-    assert load_config(path).id == path.stem
+    is_pretraining = path.parent.name == "pretrain"
+    config = read_strict(path, PretrainConfig if is_pretraining else TrainConfig)
+    assert config.id == path.stem
 
 
 def test_minimal_configuration_takes_the_defaults(tmp_path: Path) -> None:
