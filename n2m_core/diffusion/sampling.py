@@ -11,7 +11,7 @@ Symbols:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers import DDIMScheduler
@@ -57,7 +57,7 @@ def sample(
         raise ParameterError(f"{steps} sampling steps; 1 to {TIMESTEPS} are possible.")
     if not 0 <= eta <= 1:
         raise ParameterError(f"eta is {eta:g}; it must lie between 0 (DDIM) and 1 (DDPM).")
-    scheduler = DDIMScheduler(  # type: ignore[no-untyped-call]  # diffusers
+    scheduler: Any = DDIMScheduler(  # type: ignore[no-untyped-call]  # diffusers
         num_train_timesteps=TIMESTEPS,
         beta_start=BETA_START,
         beta_end=BETA_END,
