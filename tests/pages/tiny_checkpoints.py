@@ -77,6 +77,7 @@ def write_tiny_checkpoint(root: Path, name: str, *, seed: int = 3) -> Path:
         backbone="compact, 8 channels, untrained",
         parameters=sum(each.numel() for each in model.parameters()),
         gflop_per_tile=0.1,
+        window_px=256,
         training=TrainingRecord(
             (DataCredit("none", "Apache-2.0", "nobody", 0),),
             "none",
