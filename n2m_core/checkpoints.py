@@ -220,17 +220,16 @@ def load(checkpoint: str, *, device: str = "auto", root: Path | None = None) -> 
     """
     folder = (checkpoints_root() if root is None else root) / checkpoint
     card = read_card(checkpoint, root=folder.parent)
-    model = Noise2Map(_read_config(folder))
-    model.load_state_dict(_read_weights(folder, card.sha256, model))
+    model = _read_network(folder, card.sha256)
     where = choose_device(device)
     model.eval().requires_grad_(False)
     return LoadedModel(card, channels_last(model).to(where), where)
 
 
-def save_network(folder: Path, model: Noise2Map) -> None:
-    """Write a network without a card: its configuration and its weights as fp16."""
+def save_network(folder: Path, model: Noise2Map, weights: bytes) -> None:
+    """Write a network without a card: its configuration, and its weights from `fp16_weights`."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / WEIGHTS, fp16_weights(model))
+    write_bytes(folder / WEIGHTS, weights)
     config = json.dumps(model.config.to_dict(), indent=2) + "\n"
     write_bytes(folder / CONFIG, config.encode())
 
@@ -247,8 +246,13 @@ def load_network(folder: Path) -> Noise2Map:
     Raises:
         CheckpointError: a file is missing or damaged, or they don't fit each other.
     """
+    return _read_network(folder, None)
+
+
+def _read_network(folder: Path, sha256: str | None) -> Noise2Map:
+    """Build the network of a folder and fill in its weights."""
     model = Noise2Map(_read_config(folder))
-    model.load_state_dict(_read_weights(folder, None, model))
+    model.load_state_dict(_read_weights(folder, sha256, model))
     return model
 
 
@@ -325,9 +329,6 @@ def save_checkpoint(root: Path, model: Noise2Map, card: CheckpointCard, weights:
     if hashlib.sha256(weights).hexdigest() != card.sha256:
         raise CheckpointError(f"The card of {card.id} carries the checksum of other weights.")
     folder = root / card.id
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / WEIGHTS, weights)
-    config = json.dumps(model.config.to_dict(), indent=2) + "\n"
-    write_bytes(folder / CONFIG, config.encode())
+    save_network(folder, model, weights)
     write_bytes(folder / CARD, card.to_json().encode())
     return folder

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from n2m_core.cli import options
 from n2m_core.cli.log import show_information
 from n2m_core.cli.output import Output
+
+if TYPE_CHECKING:
+    from n2m_core.training.loop import RunParams
+    from n2m_core.training.pretrain import PretrainSummary
+    from n2m_core.training.runner import TrainSummary
 
 TRAIN_EXAMPLE = "Example: n2m train configs/n2m-buildings.yaml --max-minutes 60"
 PRETRAIN_EXAMPLE = "Example: n2m pretrain configs/pretrain/n2m-denoise.yaml --max-minutes 60"
@@ -41,29 +46,14 @@ def train(
 
     from n2m_core import checkpoints
     from n2m_core.training.config import load_config
-    from n2m_core.training.loop import RunParams
     from n2m_core.training.runner import train as run_training
 
     wanted = load_config(config)
-    run = RunParams(
-        folder=RUNS / wanted.id,
-        resume=is_resumed,
-        max_minutes=max_minutes,
-        device=str(checkpoints.choose_device(device)),
-    )
+    run = _run_params(wanted.id, is_resumed, max_minutes, device)
     summary = run_training(
         config, run, checkpoints=checkpoints.checkpoints_root(), progress=output.progress
     )
-    payload = {
-        "checkpoint": wanted.id,
-        "folder": str(summary.checkpoint),
-        "steps": summary.steps,
-        "minutes": round(summary.minutes, 2),
-        "finished": summary.finished,
-    }
-    state = "finished" if summary.finished else "stopped by time; --resume goes on"
-    line = f"{wanted.id}: {summary.steps} steps in {summary.minutes:.1f} minutes, {state}"
-    output.finish(payload, [line, f"Wrote {summary.checkpoint}"], ())
+    _report(output, wanted.id, summary.checkpoint, summary)
 
 
 def pretrain(
@@ -77,26 +67,35 @@ def pretrain(
     output = Output(is_json=is_json)
     show_information()
 
-    from n2m_core import checkpoints
-    from n2m_core.training.loop import RunParams
     from n2m_core.training.pretrain import PretrainConfig
     from n2m_core.training.pretrain import pretrain as run_pretraining
     from n2m_core.training.strict_yaml import read_strict
 
     wanted = read_strict(config, PretrainConfig)
-    run = RunParams(
-        folder=RUNS / wanted.id,
-        resume=is_resumed,
-        max_minutes=max_minutes,
-        device=str(checkpoints.choose_device(device)),
-    )
+    run = _run_params(wanted.id, is_resumed, max_minutes, device)
     summary = run_pretraining(config, run, out=PRETRAINED, progress=output.progress)
+    _report(output, wanted.id, summary.folder, summary)
+
+
+def _run_params(name: str, is_resumed: bool, max_minutes: float | None, device: str) -> RunParams:
+    """Say where a run keeps its state, and for how long and where it runs."""
+    from n2m_core.checkpoints import choose_device
+    from n2m_core.training.loop import RunParams
+
+    return RunParams(RUNS / name, is_resumed, max_minutes, str(choose_device(device)))
+
+
+def _report(
+    output: Output, name: str, folder: Path, summary: TrainSummary | PretrainSummary
+) -> None:
+    """Print how far a run came and what it wrote."""
     payload = {
-        "folder": str(summary.folder),
+        "checkpoint": name,
+        "folder": str(folder),
         "steps": summary.steps,
         "minutes": round(summary.minutes, 2),
         "finished": summary.finished,
     }
     state = "finished" if summary.finished else "stopped by time; --resume goes on"
-    line = f"{wanted.id}: {summary.steps} steps in {summary.minutes:.1f} minutes, {state}"
-    output.finish(payload, [line, f"Wrote {summary.folder}"], ())
+    line = f"{name}: {summary.steps} steps in {summary.minutes:.1f} minutes, {state}"
+    output.finish(payload, [line, f"Wrote {folder}"], ())

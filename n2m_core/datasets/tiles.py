@@ -21,7 +21,7 @@ from n2m_core.datasets.folder import ReadOptions
 from n2m_core.datasets.mask_reading import read_mask
 from n2m_core.errors import BandError, DatasetError, LabelError
 from n2m_core.geo_image import GeoImage
-from n2m_core.raster_io import resample
+from n2m_core.raster_io import Resampling, resample
 
 RGB = 3
 
@@ -108,8 +108,8 @@ def read_tile(
         image = image.with_pixels(image.pixels[:RGB], image.band_names[:RGB])
     if size_px is not None:
         is_smaller = min(image.valid.shape) < size_px
-        way = "bilinear" if is_smaller else "average"
-        image = resample(image, size_px, size_px, resampling=way)  # type: ignore[arg-type]
+        way: Resampling = "bilinear" if is_smaller else "average"
+        image = resample(image, size_px, size_px, resampling=way)
     return unplaced(image, options.resolution_m or resolution_m)
 
 

@@ -109,6 +109,14 @@ class AbstractTrainer(ABC):
             Scalar that gradients flow from.
         """
 
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Run the network on the run's device, in mixed precision on a GPU; gives float32."""
+        x_t = x_t.to(self.device, memory_format=torch.channels_last)
+        is_gpu = self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_gpu):
+            found = self.model(x_t, t.to(self.device))
+        return torch.as_tensor(found).float()
+
     def train(
         self,
         validate: Validator | None = None,

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from n2m_core.atomic import write_bytes
-from n2m_core.checkpoints import save_network
+from n2m_core.checkpoints import fp16_weights, save_network
 from n2m_core.diffusion.noise import NoiseProcess, make_schedule
 from n2m_core.diffusion.sampling import Prediction, sample
 from n2m_core.errors import ConfigError
@@ -120,14 +120,9 @@ class Pretrainer(AbstractTrainer):
         images, _ = self.mixer.batch(self.options.batch_size, self.rng, strength)
         t = draw_timesteps(len(images), self.config.timestep_power, self.generator)
         eps = torch.randn(images.shape, generator=self.generator)
-        x_t = self.process.mix(images, t, eps)
-        x_t = x_t.to(self.device, memory_format=torch.channels_last)
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"
-        ):
-            found = self.model(x_t, t.to(self.device))
+        found = self.forward(self.process.mix(images, t, eps), t)
         target = eps if self.config.prediction == "epsilon" else images
-        return functional.mse_loss(found.float(), target.to(self.device))
+        return functional.mse_loss(found, target.to(self.device))
 
 
 def pretrain(
@@ -152,7 +147,7 @@ def pretrain(
     trainer = Pretrainer(config, run)
     result = trainer.train(progress=progress)
     folder = out / config.id
-    save_network(folder, result.model)
+    save_network(folder, result.model, fp16_weights(result.model))
     curve = run.folder / "curve.csv"
     if curve.exists():
         write_bytes(folder / "curve.csv", curve.read_bytes())

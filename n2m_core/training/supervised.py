@@ -73,13 +73,9 @@ class Trainer(AbstractTrainer):
         t = draw_timesteps(len(images), power, self.generator, strength)
         draw = torch.randn(images.shape, generator=self.generator)
         x_t = self.process.mix(images, t, self.process.noise_for(images, draw))
-        x_t = x_t.to(self.device, memory_format=torch.channels_last)
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"
-        ):
-            logits = self.model(x_t, t.to(self.device))
+        logits = self.forward(x_t, t)
         labels = labels.to(self.device)
-        return supervised_loss(logits.float(), labels, self.weights, self.config.loss.dice)
+        return supervised_loss(logits, labels, self.weights, self.config.loss.dice)
 
 
 def build_network(config: TrainConfig) -> Noise2Map:
