@@ -1,7 +1,7 @@
 """The training loop of every paper: steps, averaged weights, saved state, learning curves.
 
-AdamW with warm-up and a cosine to zero; a run broken off at any step and resumed gives the same
-weights as one that never stopped.
+AdamW or Muon with warm-up and a cosine to zero; a run broken off at any step and resumed gives the
+same weights as one that never stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from n2m_core.atomic import write_bytes
@@ -27,6 +27,7 @@ from n2m_core.geo_image import Progress
 from n2m_core.models.noise2map import Noise2Map, channels_last
 from n2m_core.training.config import OptimizerConfig
 from n2m_core.training.curves import Curve
+from n2m_core.training.muon import Muon
 from n2m_core.training.sources import AbstractSource
 
 SAVE_EVERY_S = 120.0
@@ -57,6 +58,14 @@ class TrainResult:
     minutes: float
     finished: bool
     sources: tuple[AbstractSource, ...]
+
+
+def build_optimizer(model: nn.Module, options: OptimizerConfig) -> torch.optim.Optimizer:
+    """Give the optimiser that a configuration names."""
+    rate, decay = options.learning_rate, options.weight_decay
+    if options.kind == "muon":
+        return Muon(model.parameters(), lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
 
 
 class AbstractTrainer(ABC):
@@ -90,12 +99,7 @@ class AbstractTrainer(ABC):
             self.model,
             multi_avg_fn=get_ema_multi_avg_fn(optimizer.ema_decay),  # type: ignore[no-untyped-call]
         )
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=optimizer.learning_rate,
-            weight_decay=optimizer.weight_decay,
-            fused=True,
-        )
+        self.optimizer = build_optimizer(self.model, optimizer)
         self.step, self.seconds = 0, 0.0
 
     @abstractmethod

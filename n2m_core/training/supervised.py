@@ -2,9 +2,9 @@
 
 Paper: Shibli, Nascetti, Ban, "Noise2Map", IEEE TGRS 2026, arXiv 2604.27889.
 
-Deviations from the paper: AdamW with warm-up, cosine and averaged weights in place of plain Adam;
-augmentation; optional Dice share; timesteps can be drawn with more weight on the clean end, since
-above t = 600 little of the image is left to learn from, and can start all clean.
+Deviations from the paper: AdamW or Muon with warm-up, cosine and averaged weights in place of plain
+Adam; augmentation; optional Dice share; timesteps can be drawn with more weight on the clean end,
+since above t = 600 little of the image is left to learn from, and can start all clean.
 """
 
 from __future__ import annotations

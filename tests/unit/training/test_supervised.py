@@ -91,8 +91,9 @@ def test_a_run_learns_and_leaves_a_checkpoint_that_loads(tmp_path: Path) -> None
     assert scores[-1] > 0.7
 
 
-def test_a_broken_and_resumed_run_equals_an_unbroken_one(tmp_path: Path) -> None:
-    steps = {"steps": 6, "batch_size": 2, "warmup_steps": 1}
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_a_broken_and_resumed_run_equals_an_unbroken_one(tmp_path: Path, kind: str) -> None:
+    steps = {"kind": kind, "steps": 6, "batch_size": 2, "warmup_steps": 1}
     config = load_config(write_config(tmp_path, {"optimizer": steps, "validation": []}))
     whole = Trainer(config, RunParams(tmp_path / "whole")).train()
 
