@@ -158,8 +158,8 @@ def explain(card: CheckpointCard) -> tuple[str, ...]:
     own = {
         "gaussian": "These weights were trained with gaussian noise mixed into the image.",
         "swap": "These weights were trained with the swap process: the pair is mixed with itself "
-        "in the other order, so that near t = 258 the two dates can't be told apart, and "
-        "beyond it they have changed places.",
+        f"in the other order, so that near t = {', '.join(map(str, marks(card)))} the two dates "
+        "can't be told apart, and beyond it they have changed places.",
         "self": "These weights were trained with the self process: t only makes the image "
         "stronger, so little changes from frame to frame.",
         "none": "These weights were trained without noise: every frame sees the clean image.",
