@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,6 @@ from n2m_core.geo_image import GeoImage, Progress
 from pages._ui import (
     choosing,
     compute,
-    detail,
     figures,
     frame,
     jobs,
@@ -71,10 +71,14 @@ def passes(
     return compute.trajectory_of(slot, source, card, choices_of(source), frames)
 
 
-def f1_text(frame_: Frame) -> str:
-    """The frame's F1 with a separator before it; empty without a truth."""
-    f1 = None if frame_.scores is None else frame_.scores["f1"]
+def f1_text(f1: float | None) -> str:
+    """A score with a separator before it; empty where there is none."""
     return "" if f1 is None else f"  ·  F1 {f1:.3f}"
+
+
+def frame_f1(found: Frame) -> float | None:
+    """The frame's F1, where there is a truth."""
+    return None if found.scores is None else found.scores["f1"]
 
 
 def show_change(source: Source, t: int) -> None:
@@ -87,7 +91,7 @@ def show_change(source: Source, t: int) -> None:
         return
     found = one_pass("lsn.change", source, card, t)
     if found is not None:
-        caption = f"Change map from this input{f1_text(found)}"
+        caption = f"Change map from this input{f1_text(frame_f1(found))}"
         two_columns([Shown(labels_picture(found.labels, card), caption, 88)])
 
 
@@ -124,26 +128,38 @@ def sinusoids(card: CheckpointCard) -> Sinusoids | None:
     return jobs.result_of("lsn.sinusoids", f"sinusoids/{card.sha256}", "Reading the network", work)
 
 
-def told_map(source: Source, card: CheckpointCard, told: int) -> NDArray[np.uint8] | None:
-    """Class map of x_t at `TRUE_T` by a network that is told another t; progress and None first."""
+@dataclass(frozen=True, eq=False)
+class Told:
+    """A class map, uint8 [H, W], and its F1 where there is a truth."""
+
+    labels: NDArray[np.uint8]
+    f1: float | None
+
+
+def told_map(source: Source, card: CheckpointCard, told: int) -> Told | None:
+    """The map of x_t at `TRUE_T` by a network that is told another t, or its progress and None."""
     choices = choices_of(source)
     image = compute.images_of(source, choices)[0]
-    key = f"told/{source.key}/{card.sha256}/{TRUE_T}/{told}/{choices.pass_key}"
+    mask = scored.truth_of(source, card)
+    key = f"told/{source.key}/{mask}/{card.sha256}/{TRUE_T}/{told}/{choices.pass_key}"
     return jobs.result_of(
-        "lsn.told", key, "One pass", lambda progress: _map_told(image, card, told, progress)
+        "lsn.told", key, "One pass", lambda progress: _map_told(image, mask, card, told, progress)
     )
 
 
 def _map_told(
-    image: GeoImage, card: CheckpointCard, told: int, progress: Progress
-) -> NDArray[np.uint8]:
-    """Map the middle of an image; in the worker."""
+    image: GeoImage, mask: Path | None, card: CheckpointCard, told: int, progress: Progress
+) -> Told:
+    """Map the middle of an image and score it; in the worker."""
     from n2m_core.tasks import segment
+    from n2m_core.tasks.frame_scores import score_frame
     from n2m_core.tasks.params import MapParams
 
-    part = detail.crop(image, compute.middle_of(image, mixing.SIDE_PX))
+    (part,), truth = compute.extent_of((image,), mask, card, mixing.SIDE_PX)
     params = MapParams(timestep=TRUE_T, told=told)
-    return segment.run(part, resources.model(card), params, progress).labels
+    labels = segment.run(part, resources.model(card), params, progress).labels
+    scores = None if truth is None else score_frame(truth.labels, labels, card, truth.kind)
+    return Told(labels, None if scores is None else scores["f1"])
 
 
 def embedding(place: Place) -> Settings:
@@ -208,19 +224,21 @@ def _heat_map(table: Sinusoids, told: int) -> go.Figure:
 
 def _show_told(source: Source, card: CheckpointCard, told: int) -> None:
     """The input, the map of a network that is told the truth, and the one that is told `told`."""
-    honest = told_map(source, card, TRUE_T)
+    honest = one_pass("lsn.honest", source, card, TRUE_T)
     other = None if honest is None else told_map(source, card, told)
     if honest is None or other is None:
         return
-    x_t = mixing.mixed(mixing.middle(source), TRUE_T, "gaussian")
-    changed = float((honest != other).mean())
-    differs = np.where((honest != other)[..., None], playing.DIFFERS, 236).astype(np.uint8)
+    is_other = honest.labels != other.labels
+    differs = np.where(is_other[..., None], playing.DIFFERS, 236).astype(np.uint8)
+    caption = f"Map, told t = {TRUE_T}{f1_text(frame_f1(honest))}"
     two_columns(
         [
-            Shown(mixing.picture(x_t), f"The input, mixed at t = {TRUE_T}"),
-            Shown(labels_picture(honest, card), f"Map, told t = {TRUE_T}", 88),
-            Shown(labels_picture(other, card), f"Map, told t = {told}", 88),
-            Shown(differs, f"{changed:.1%} of the pixels differ", 88),
+            Shown(honest.x_t, f"The input, mixed at t = {TRUE_T}"),
+            Shown(labels_picture(honest.labels, card), caption, 88),
+            Shown(
+                labels_picture(other.labels, card), f"Map, told t = {told}{f1_text(other.f1)}", 88
+            ),
+            Shown(differs, f"{is_other.mean():.1%} of the pixels differ", 88),
         ]
     )
 
@@ -270,9 +288,11 @@ def _show_pass(found: Frame, clean: Frame, card: CheckpointCard) -> None:
     two_columns(
         [
             Shown(found.x_t, f"x_t at t = {found.timestep}"),
-            Shown(labels_picture(found.labels, card), f"Map{f1_text(found)}", 88),
+            Shown(labels_picture(found.labels, card), f"Map{f1_text(frame_f1(found))}", 88),
             Shown(sure, "Confidence, dark blue low, yellow high", 80),
-            Shown(labels_picture(clean.labels, card), f"Map at t = 0{f1_text(clean)}", 88),
+            Shown(
+                labels_picture(clean.labels, card), f"Map at t = 0{f1_text(frame_f1(clean))}", 88
+            ),
         ]
     )
 

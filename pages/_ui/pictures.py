@@ -32,6 +32,15 @@ class Shown:
         )
 
 
+def legend(items: Sequence[tuple[str, str]]) -> None:
+    """Show names beside their colours ("#rrggbb")."""
+    rows = (
+        f'<i class="n2m-swatch" style="background:{escape(color)}"></i>{escape(name)}'
+        for name, color in items
+    )
+    st.html(f'<div class="n2m-quiet">{" &emsp; ".join(rows)}</div>')
+
+
 def two_columns(shown: Sequence[Shown]) -> None:
     """Show pictures two in a row."""
     st.html(f'<div class="n2m-pictures">{"".join(each.html for each in shown)}</div>')

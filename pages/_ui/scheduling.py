@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from html import escape
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -13,7 +12,7 @@ import streamlit as st
 from pages._ui import figures, frame, mixing, resources
 from pages._ui.figures import DASHES, PALETTE, Curve
 from pages._ui.inputs import Source
-from pages._ui.pictures import Shown, rows_html
+from pages._ui.pictures import Shown, legend, rows_html
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,7 +93,7 @@ def explain(source: Source, kind: NoiseKind) -> None:
     """Show the curves of every distinct schedule, its x_t of this scene, and what follows."""
     found = families()
     st.subheader("What goes in", anchor=False)
-    st.html(_legend(found))
+    legend([(family.title, PALETTE[index]) for index, family in enumerate(found)])
     plots = (
         ("alpha", "ᾱ, the picture's share", _lines(found, "alpha")),
         ("snr", "log10 of SNR", _lines(found, "snr")),
@@ -107,15 +106,6 @@ def explain(source: Source, kind: NoiseKind) -> None:
     key = f"schedules/{source.key}/{kind}"
     st.html(resources.html(key, lambda: _strip(source, kind)))
     frame.quiet(*sentences(found))
-
-
-def _legend(found: tuple[Family, ...]) -> str:
-    """The colours of the curves, as HTML."""
-    rows = (
-        f'<i class="n2m-swatch" style="background:{color}"></i>{escape(family.title)}'
-        for family, color in zip(found, PALETTE, strict=False)
-    )
-    return f'<div class="n2m-quiet">{" &emsp; ".join(rows)}</div>'
 
 
 def _lines(found: tuple[Family, ...], what: str) -> list[Curve]:
