@@ -39,7 +39,6 @@ def show() -> None:
     step = STEPS[number - 1]
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
-        lesson.dots(number, len(STEPS))
         st.header(f"{number}. {step.title}", anchor=False)
     with right:
         source = inputs.pick_source(step.task, asked.get("sample"))

@@ -46,21 +46,20 @@ def choose(steps: Sequence[Step], asked: Mapping[str, str]) -> int:
     wanted = asked.get("step", "")
     if wanted.isdecimal() and int(wanted) in numbers:
         state.put(KEY, int(wanted))
-    now = int(st.session_state.get(KEY) or st.session_state.get(f"{KEY}.kept") or 1)
-    with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
-    ):
-        _turn("Back", ":material/arrow_back:", now - 1, numbers)
-        picked = st.segmented_control(
-            "Step",
-            numbers,
-            key=state.prepare(KEY, 1, numbers),
-            format_func=lambda number: f"{number} {steps[number - 1].name}",
-            required=True,
-            label_visibility="collapsed",
-        )
-        _turn("Next", ":material/arrow_forward:", now + 1, numbers)
-    return int(state.keep(KEY, picked or 1))
+    picked = st.segmented_control(
+        "Step",
+        numbers,
+        key=state.prepare(KEY, 1, numbers),
+        format_func=lambda number: f"{number} {steps[number - 1].name}",
+        required=True,
+        label_visibility="collapsed",
+    )
+    chosen = int(state.keep(KEY, picked or 1))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        _dots(chosen, len(numbers))
+        _turn("Back", ":material/arrow_back:", chosen - 1, numbers)
+        _turn("Next", ":material/arrow_forward:", chosen + 1, numbers)
+    return chosen
 
 
 def _turn(label: str, icon: str, to: int, numbers: Sequence[int]) -> None:
@@ -75,7 +74,7 @@ def _turn(label: str, icon: str, to: int, numbers: Sequence[int]) -> None:
     )
 
 
-def dots(number: int, count: int) -> None:
+def _dots(number: int, count: int) -> None:
     """Show how far the lesson is."""
     marks = "".join(
         f'<i class="{"here" if each == number else "done" if each < number else "next"}"></i>'

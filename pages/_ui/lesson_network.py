@@ -29,7 +29,7 @@ from pages._ui.compute import Choices, Frames
 from pages._ui.figures import PALETTE
 from pages._ui.inputs import Source
 from pages._ui.lesson import Place, Settings
-from pages._ui.pictures import Shown, two_columns
+from pages._ui.pictures import Shown, legend, two_columns
 
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
@@ -71,6 +71,11 @@ def passes(
     return compute.trajectory_of(slot, source, card, choices_of(source), frames)
 
 
+def show_classes(card: CheckpointCard) -> None:
+    """The colours of the maps."""
+    legend([(each.name, each.color) for each in card.classes])
+
+
 def f1_text(f1: float | None) -> str:
     """A score with a separator before it; empty where there is none."""
     return "" if f1 is None else f"  ·  F1 {f1:.3f}"
@@ -93,6 +98,7 @@ def show_change(source: Source, t: int) -> None:
     if found is not None:
         caption = f"Change map from this input{f1_text(frame_f1(found))}"
         two_columns([Shown(labels_picture(found.labels, card), caption, 88)])
+        show_classes(card)
 
 
 # Step 3: the timestep embedding
@@ -241,6 +247,7 @@ def _show_told(source: Source, card: CheckpointCard, told: int) -> None:
             Shown(differs, f"{is_other.mean():.1%} of the pixels differ", 88),
         ]
     )
+    show_classes(card)
 
 
 # Step 5: the map out of noise
@@ -256,7 +263,7 @@ def out_of_noise(place: Place) -> Settings:
             "gives the map in one pass from whatever x_t it is shown. Each t is a new pass from "
             "the same noise draw; none starts from the map before."
         )
-        t = lesson.timestep(5, 500, place.asked)
+        t = lesson.timestep(5, 300, place.asked)
     if card is None:
         lesson.told_to_fetch("weights trained with gaussian noise")
         return {"t": t}
@@ -295,6 +302,7 @@ def _show_pass(found: Frame, clean: Frame, card: CheckpointCard) -> None:
             ),
         ]
     )
+    show_classes(card)
 
 
 def _ask_how_sure(noisy: float, clean: float) -> None:

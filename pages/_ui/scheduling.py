@@ -105,6 +105,11 @@ def explain(source: Source, kind: NoiseKind) -> None:
             figures.show(figure, f"itp.schedule.{name}", f"schedules_{name}")
     key = f"schedules/{source.key}/{kind}"
     st.html(resources.html(key, lambda: _strip(source, kind)))
+    if kind == "swap":
+        frame.quiet(
+            "x is the pair (before, after) and n the same pair in the other order; the "
+            "pictures show the first half."
+        )
     frame.quiet(*sentences(found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -62,8 +63,6 @@ def test_next_leads_through_all_steps(open_page: OpenPage) -> None:
 
 
 def _curves(app: AppTest) -> list[dict[str, str]]:
-    import json
-
     (chart,) = app.get("plotly_chart")
     return [line for line in json.loads(chart.proto.spec)["data"] if "mode" in line]
 
@@ -79,6 +78,25 @@ def test_sliders_move_pictures_and_numbers(open_page: OpenPage) -> None:
     assert pictures(app)[1] != mixed
     assert (metric(app, "Picture's weight"), metric(app, "Noise's weight")) == ("0.006", "1.000")
     assert app.query_params["t"] == "999"
+
+
+def test_every_control_changes_what_is_shown(open_page: OpenPage) -> None:
+    app = open_page(PAGE, step="6", draws="3", sample="first")
+    assert app.segmented_control(key="lsn.w.draws").value == "3"
+    assert "blocks of this one scene and noise draws" in texts(app)
+    app.segmented_control(key="lsn.w.draws").set_value("1")
+    settle(app.run())
+    assert "and noise draws" not in texts(app)
+    assert app.query_params["draws"] == "1"
+    for step in (2, 4, 5):
+        app.segmented_control(key="lsn.w.step").set_value(step)
+        settle(app.run())
+        before = pictures(app)
+        app.slider(key=f"lsn.w.t{step}").set_value(900)
+        settle(app.run())
+        assert not app.error
+        assert pictures(app) != before
+        assert app.query_params["t"] == "900"
 
 
 def test_told_the_truth_nothing_changes(open_page: OpenPage) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from page_runs import OpenPage, settle, texts
+from streamlit.testing.v1 import AppTest
 
 from pages._ui import mixing, scheduling
 
@@ -72,9 +74,16 @@ def test_scenes_x_t_is_shown_for_each_distinct_schedule(open_page: OpenPage) -> 
     assert names == ["DDPM, DDIM, PNDM", "Heun", "Cosine"]
 
 
-def _lines(app: object) -> list[dict[str, str]]:
-    """The lines of the plot of F1, which stands first."""
-    import json
+def test_pair_is_mixed_with_itself_in_the_strip(open_page: OpenPage) -> None:
+    app = open_page("4_Interpret", sample="pair", checkpoint="n2m-change")
+    app.session_state["itp.tabs"] = "Schedulers and noise"
+    settle(app.run())
+    assert not app.exception
+    assert not app.error
+    assert "n the same pair in the other order" in texts(app)
 
-    chart = app.get("plotly_chart")[0]  # type: ignore[attr-defined]
+
+def _lines(app: AppTest) -> list[dict[str, str]]:
+    """The lines of the plot of F1, which stands first."""
+    chart = app.get("plotly_chart")[0]
     return [line for line in json.loads(chart.proto.spec)["data"] if "mode" in line]
