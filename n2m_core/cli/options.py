@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,6 +42,14 @@ Device = Annotated[
     str, typer.Option("--device", help="auto (a GPU when there is one), cpu, cuda, cuda:1, mps.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Names the noise draw.")]
+Process = Annotated[
+    Literal["gaussian", "swap", "self", "none"] | None,
+    typer.Option("--process", help="Mix with this noise in place of the checkpoint's own."),
+]
+Schedule = Annotated[
+    Literal["ddpm", "ddim", "pndm", "heun", "cosine"] | None,
+    typer.Option("--schedule", help="Mix by this schedule in place of the checkpoint's own."),
+]
 Resolution = Annotated[
     float | None,
     typer.Option(

@@ -90,6 +90,8 @@ def evaluate_segment(
     timestep: options.Timestep = None,
     seeds: Seeds = None,
     seed: options.Seed = 0,
+    process: options.Process = None,
+    schedule: options.Schedule = None,
     ignore: Ignore = None,
     threshold: options.Threshold = None,
     min_area: options.MinArea = 0.0,
@@ -105,7 +107,9 @@ def evaluate_segment(
 
     from n2m_core.tasks.evaluate import EvaluateParams
 
-    params = EvaluateParams(timestep, steps, seed, seeds, threshold, resolution, min_area)
+    params = EvaluateParams(
+        timestep, steps, seed, seeds, threshold, resolution, min_area, process, schedule
+    )
     labelled = Labelled("segment", dataset, root, split, ignore, chosen, nodata, resolution)
     _evaluate(labelled, checkpoint, device, params, Output(is_json=is_json))
 
@@ -120,6 +124,8 @@ def evaluate_change(
     timestep: options.Timestep = None,
     seeds: Seeds = None,
     seed: options.Seed = 0,
+    process: options.Process = None,
+    schedule: options.Schedule = None,
     ignore: Ignore = None,
     threshold: options.Threshold = None,
     min_area: options.MinArea = 0.0,
@@ -135,7 +141,9 @@ def evaluate_change(
 
     from n2m_core.tasks.evaluate import EvaluateParams
 
-    params = EvaluateParams(timestep, steps, seed, seeds, threshold, resolution, min_area)
+    params = EvaluateParams(
+        timestep, steps, seed, seeds, threshold, resolution, min_area, process, schedule
+    )
     labelled = Labelled("change", dataset, root, split, ignore, chosen, nodata, resolution)
     _evaluate(labelled, checkpoint, device, params, Output(is_json=is_json))
 

@@ -39,6 +39,8 @@ def trajectory(
     ] = None,
     device: options.Device = "auto",
     seed: options.Seed = 0,
+    process: options.Process = None,
+    schedule: options.Schedule = None,
     resolution: options.Resolution = None,
     bands: options.Bands = None,
     nodata: options.Nodata = None,
@@ -57,7 +59,7 @@ def trajectory(
     from n2m_core.tasks.trajectory_files import check_out_dir
     from n2m_core.tasks.truth import read_truth
 
-    params = TrajectoryParams(grid, steps, seed, resolution, threshold)
+    params = TrajectoryParams(grid, steps, seed, resolution, threshold, process, schedule)
     check_out_dir(out)
     card = checkpoints.read_card(checkpoint)
     check_task(card, "segment" if after is None else "change")

@@ -1,13 +1,15 @@
 """Task-specific noise processes and their schedules.
 
 Paper: Shibli, Nascetti, Ban, "Noise2Map: End-to-End Diffusion Model for Semantic Segmentation and
-Change Detection", IEEE TGRS 2026, arXiv 2604.27889.
+Change Detection", IEEE TGRS 2026, arXiv 2604.27889. Cosine schedule: Nichol, Dhariwal, "Improved
+Denoising Diffusion Probabilistic Models", ICML 2021, arXiv 2102.09672, eq. 17.
 
 Symbols:
     x0         clean input, [B, C, H, W] in [-1, 1]; for a pair the channels are (before, after)
     n          noise of the process, same shape
     x_t        noisy input at step t in 0..999
-    alpha_bar  cumulative product of 1 - beta over the steps, linear beta 1e-4 -> 0.02
+    alpha_bar  cumulative product of 1 - beta over the steps, linear beta 1e-4 -> 0.02; `cosine`
+               has the betas of a squared cosine
     sigma      noise level of a variance-exploding schedule (Heun)
 
     x_t = signal[t] x0 + noise[t] n
@@ -21,7 +23,8 @@ Symbols:
 
 Deviations from the paper: `none` leaves x0 as it is at every t (signal 1), so that the ablation
 sees the same clean input everywhere. Gaussian noise for inference is a hash of seed and pixel
-position, so a map does not depend on how the image was cut into windows.
+position, so a map does not depend on how the image was cut into windows. The cosine schedule is not
+the paper's; it is here to be compared.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from torch import Tensor
 from n2m_core.errors import ParameterError
 
 NoiseKind = Literal["gaussian", "swap", "self", "none"]
-ScheduleName = Literal["ddpm", "ddim", "pndm", "heun"]
+ScheduleName = Literal["ddpm", "ddim", "pndm", "heun", "cosine"]
 NOISE_KINDS: tuple[NoiseKind, ...] = get_args(NoiseKind)
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 
@@ -56,7 +59,7 @@ class Schedule:
     """The weights of signal and noise at each timestep.
 
     Attributes:
-        name: the diffusers scheduler that they come from.
+        name: the diffusers scheduler that they come from; `cosine` is DDPM's with other betas.
         signal: float32 [T], weight of x0.
         noise: float32 [T], weight of n.
     """
@@ -69,12 +72,25 @@ class Schedule:
         """Signal-to-noise ratio signal^2 / noise^2, float32 [T]."""
         return (self.signal / self.noise) ** 2
 
+    def alpha_bar(self) -> Tensor:
+        """Share of the signal in the power of x_t, snr / (1 + snr), float32 [T].
+
+        Of DDPM, DDIM, PNDM and cosine this is signal^2, since signal^2 + noise^2 = 1.
+        """
+        return self.signal**2 / self.power()
+
+    def power(self) -> Tensor:
+        """Variance of x_t for x0 and n of variance 1, signal^2 + noise^2, float32 [T]."""
+        return self.signal**2 + self.noise**2
+
 
 def make_schedule(name: ScheduleName) -> Schedule:
-    """Read the weights of a diffusers scheduler, always with the same linear betas.
+    """Read the weights of a diffusers scheduler, with the same linear betas for all but cosine.
 
     DDPM, DDIM and PNDM share sqrt(alpha_bar) and sqrt(1 - alpha_bar): they differ in how they step
-    backwards, which a single pass never does. Heun adds sigma n to an unscaled x0.
+    backwards, which a single pass never does. Heun adds sigma n to an unscaled x0, that is DDPM's
+    x_t divided by sqrt(alpha_bar). Cosine is DDPM with alpha_bar[t] = f(t + 1) / f(0),
+    f(t) = cos^2((t / T + 0.008) / 1.008 pi / 2), and betas of at most 0.999.
 
     Args:
         name: one of `SCHEDULES`.
@@ -95,7 +111,14 @@ def make_schedule(name: ScheduleName) -> Schedule:
         alpha_bar = _alpha_bar(HeunDiscreteScheduler, betas)
         sigma = torch.sqrt((1 - alpha_bar) / alpha_bar)
         return Schedule(name, torch.ones_like(sigma), sigma)
-    kinds: dict[str, Any] = {"ddpm": DDPMScheduler, "ddim": DDIMScheduler, "pndm": PNDMScheduler}
+    if name == "cosine":
+        betas["beta_schedule"] = "squaredcos_cap_v2"
+    kinds: dict[str, Any] = {
+        "ddpm": DDPMScheduler,
+        "ddim": DDIMScheduler,
+        "pndm": PNDMScheduler,
+        "cosine": DDPMScheduler,
+    }
     if name not in kinds:
         raise ParameterError(f"Schedule '{name}' is unknown; choose one of {', '.join(SCHEDULES)}.")
     alpha_bar = _alpha_bar(kinds[name], betas)
@@ -172,7 +195,7 @@ def check_timestep(t: int) -> int:
 def crossing_timestep(schedule: Schedule) -> int:
     """Step where signal and noise weigh the same: under swap the dates can't be told apart there.
 
-    For the linear betas this is t = 258.
+    For the linear betas this is t = 258, for the cosine t = 495.
     """
     return int(torch.argmin((schedule.signal - schedule.noise).abs()))
 

@@ -69,6 +69,20 @@ class Backbone(nn.Module):
         """Number of resolutions; each but the last halves the size."""
         return len(tuple(self.config["block_out_channels"]))
 
+    def timestep_sinusoids(self, t: Tensor) -> Tensor:
+        """Give the sinusoids that the first learned layer of the timestep sees.
+
+        With c = C / 2, i = 0..c - 1 and s = freq_shift: sin(t w_i) and cos(t w_i),
+        w_i = 10000^(-i / (c - s)); the sines come first, or second with flip_sin_to_cos.
+
+        Args:
+            t: timesteps, [B].
+
+        Returns:
+            float32 [B, C] in [-1, 1], C the channels of the first level.
+        """
+        return torch.as_tensor(self.unet.time_proj(t)).float()
+
     def forward(self, features: Tensor, t: Tensor) -> Tensor:
         """Give features of the input's size, float32 [B, C_out, H, W]; t is int64 [B]."""
         return cast("Tensor", self.unet(features, t).sample)

@@ -61,7 +61,8 @@ class EvaluateParams:
         """Check the ranges.
 
         Raises:
-            ParameterError: a timestep is outside 0..999 or repeated, or the seeds are not 1..100.
+            ParameterError: a timestep is outside 0..999 or repeated, the seeds are not 1..100, or
+                another process or schedule has no timestep to mix at.
         """
         for step in (*self.timesteps, *(() if self.timestep is None else (self.timestep,))):
             check_timestep(step)
@@ -69,6 +70,11 @@ class EvaluateParams:
             raise ParameterError(f"Timesteps {self.timesteps} repeat; name each once.")
         if self.seeds is not None and not 1 <= self.seeds <= MAX_SEEDS:
             raise ParameterError(f"{self.seeds} noise seeds; 1 to {MAX_SEEDS} are possible.")
+        is_other = self.process is not None or self.schedule is not None
+        if is_other and self.timestep is None and not self.timesteps:
+            raise ParameterError(
+                "Another noise process or schedule needs a timestep to mix at; name one or a list."
+            )
 
     @property
     def seed_numbers(self) -> tuple[int, ...]:

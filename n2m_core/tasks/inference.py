@@ -42,12 +42,14 @@ class Step:
     """What the network is given: a timestep and an input.
 
     Attributes:
-        timestep: what the network is told, 0..999.
+        timestep: where x_t is mixed, 0..999.
         is_mixed: whether x_t is mixed there, or the clean image given.
+        told: what the network is told, 0..999; None for `timestep`.
     """
 
     timestep: int
     is_mixed: bool
+    told: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +93,11 @@ class NoiseField:
         return noise
 
 
-def step_for(card: CheckpointCard, timestep: int | None) -> Step:
+def step_for(card: CheckpointCard, timestep: int | None, told: int | None = None) -> Step:
     """Give the card's own step, or the one that a person asked for, where x_t is mixed."""
     if timestep is None:
         return Step(card.inference_timestep, card.mix_at_inference)
-    return Step(timestep, True)
+    return Step(timestep, True, told)
 
 
 def process_for(card: CheckpointCard, params: MapParams) -> NoiseProcess:
@@ -195,7 +197,7 @@ def predict(
     ) -> NDArray[np.float32]:
         x0 = torch.from_numpy(windows)
         x_t = mix_windows(x0, positions, step, process, noise) if step.is_mixed else x0
-        return _probabilities(model, x_t, step.timestep)
+        return _probabilities(model, x_t, step.timestep if step.told is None else step.told)
 
     row, column = prepared.lattice.origin
     size, multiple = model.card.window_px, model.model.multiple

@@ -51,7 +51,7 @@ def make_map(
     card = model.card
     images = [with_stated_resolution(image, params.resolution_m) for image in images]
     check_params(card, params, images[0])
-    step, process = step_for(card, params.timestep), process_for(card, params)
+    step, process = step_for(card, params.timestep, params.told), process_for(card, params)
     prepared = prepare(images, card, resolution_m=params.resolution_m)
     noise = NoiseField(params.seed, len(prepared.x0))
     probabilities = predict(prepared, model, step, process, noise, progress)

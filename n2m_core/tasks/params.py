@@ -26,6 +26,8 @@ class MapParams:
             of any class take the class beside them, m2.
         process: noise process in place of the card's, for comparisons; needs a timestep.
         schedule: noise schedule in place of the card's, for comparisons; needs a timestep.
+        told: step that the network is told while x_t is mixed at `timestep`, to see what knowing
+            the step does; None for the truth; needs a timestep.
     """
 
     timestep: int | None = None
@@ -35,6 +37,7 @@ class MapParams:
     min_area_m2: float = 0.0
     process: NoiseKind | None = None
     schedule: ScheduleName | None = None
+    told: int | None = None
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -44,10 +47,13 @@ class MapParams:
         """
         if self.timestep is not None:
             check_timestep(self.timestep)
-        elif self.process is not None or self.schedule is not None:
+        elif (self.process, self.schedule, self.told) != (None, None, None):
             raise ParameterError(
-                "Another noise process or schedule needs a timestep to mix at; give one in 0..999."
+                "Another noise process or schedule, or another step to tell the network, needs a "
+                "timestep to mix at; give one in 0..999."
             )
+        if self.told is not None:
+            check_timestep(self.told)
         check_seed(self.seed)
         check_resolution(self.resolution_m)
         if self.threshold is not None and not 0 < self.threshold < 1:

@@ -22,6 +22,7 @@ from pages._ui import (
     playing,
     resources,
     results,
+    scheduling,
     state,
     views,
 )
@@ -194,15 +195,36 @@ def comparison(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choi
     )
     few = replace(sweep, timesteps=COARSE, seeds=1)
     if kind == "schedule":
-        settings: dict[str, Sweep] = {
-            "DDPM, DDIM, PNDM": replace(few, process=card.noise_process, schedule="ddpm"),
-            "Heun": replace(few, process=card.noise_process, schedule="heun"),
+        settings = {
+            family.title: replace(few, process=card.noise_process, schedule=family.names[0])
+            for family in scheduling.families()
         }
     else:
         own: tuple[NoiseKind, ...] = (
             ("swap", "none") if card.task == "change" else ("gaussian", "self", "none")
         )
         settings = {name: replace(few, process=name, schedule=card.schedule) for name in own}
+    place = st.container()
+    if kind == "schedule":
+        scheduling.explain(source, card.noise_process)
+    else:
+        frame.quiet(
+            f"These weights were trained with the {card.noise_process} process; any other one is "
+            "foreign to them. Self only makes the image stronger, up to 1.41 times, so its curve "
+            "is nearly flat; none gives the clean image at every t."
+        )
+    with place:
+        _compare(source, known, card, settings, choices)
+
+
+def _compare(
+    source: Source,
+    known: list[analysis.Scene],
+    card: CheckpointCard,
+    settings: dict[str, Sweep],
+    choices: Choices,
+) -> None:
+    """F1 against the timestep, one curve a setting."""
     curves = []
     for index, (name, setting) in enumerate(settings.items()):
         report = analysis.curve(
@@ -212,33 +234,7 @@ def comparison(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choi
             return
         target = report["target"]["f1"] is not None
         curves.append(_curve(report, "f1", name, target, PALETTE[index], DASHES[index]))
-    figures.show(figures.over_timesteps(curves, "F1"), "itp.compare.plot", f"{card.id}_{kind}")
-    if kind == "schedule":
-        _explain_schedules()
-    else:
-        frame.quiet(
-            f"These weights were trained with the {card.noise_process} process; any other one is "
-            "foreign to them. Self only makes the image stronger, up to 1.41 times, so its curve "
-            "is nearly flat; none gives the clean image at every t."
-        )
-
-
-def _explain_schedules() -> None:
-    """Say why three schedulers give one curve and the fourth another."""
-    from n2m_core.diffusion.noise import make_schedule
-
-    rows = []
-    for t in COARSE:
-        ddpm, heun = make_schedule("ddpm"), make_schedule("heun")
-        weights = (ddpm.signal[t], ddpm.noise[t], heun.signal[t], heun.noise[t])
-        rows.append((str(t), *(f"{float(weight):.3f}" for weight in weights)))
-    frame.table(("t", "DDPM: image", "noise", "Heun: image", "noise"), rows, [""] * len(rows))
-    frame.quiet(
-        "A single pass only uses a scheduler to mix x_t. DDPM, DDIM and PNDM mix alike (they "
-        "differ in how they step backwards), so they are one curve. Heun adds ever stronger "
-        "noise to an image that it does not weaken: the input grows far beyond what the network "
-        "has seen, which explains its loss more simply than the solver does."
-    )
+    figures.show(figures.over_timesteps(curves, "F1"), "itp.compare.plot", f"{card.id}_comparison")
 
 
 def decided(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FRAME_PX = 448
 """Longest side of a frame, pixels: eleven timesteps of four panels stay below 5 MB."""
-_DIFFERS = (204, 0, 119)
+DIFFERS = (204, 0, 119)
 _CIVIDIS = np.array(
     [(0, 34, 78), (42, 63, 108), (87, 92, 109), (124, 123, 120), (166, 157, 117), (211, 193, 100),
      (254, 232, 56)],
@@ -93,7 +93,7 @@ def _html(result: TrajectoryResult) -> str:
         legend=(
             *(LegendItem(each.name, each.color) for each in result.card.classes),
             LegendItem("confidence, low to high", "", ramp_css()),
-            LegendItem("differs from the final map", f"rgb{_DIFFERS}"),
+            LegendItem("differs from the final map", f"rgb{DIFFERS}"),
         ),
     )
     panels = [Panel(name, tuple(each)) for name, each in layers.items()]
@@ -116,7 +116,7 @@ def _frame_layers(frame: Frame, grid: GeoImage, card: CheckpointCard) -> list[La
         *(replace(each, role="frame") for each in pictures),
         mask_layer("Map", grid, frame.labels, colors, role="frame", max_px=FRAME_PX),
         replace(sure, role="frame"),
-        mask_layer("Differs", grid, differs, {1: _DIFFERS}, role="frame", max_px=FRAME_PX),
+        mask_layer("Differs", grid, differs, {1: DIFFERS}, role="frame", max_px=FRAME_PX),
     ]
 
 
@@ -158,8 +158,8 @@ def explain(card: CheckpointCard) -> tuple[str, ...]:
     own = {
         "gaussian": "These weights were trained with gaussian noise mixed into the image.",
         "swap": "These weights were trained with the swap process: the pair is mixed with itself "
-        "in the other order, so that near t = 258 the two dates can't be told apart, and "
-        "beyond it they have changed places.",
+        f"in the other order, so that near t = {', '.join(map(str, marks(card)))} the two dates "
+        "can't be told apart, and beyond it they have changed places.",
         "self": "These weights were trained with the self process: t only makes the image "
         "stronger, so little changes from frame to frame.",
         "none": "These weights were trained without noise: every frame sees the clean image.",

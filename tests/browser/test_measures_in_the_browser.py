@@ -10,7 +10,7 @@ import pytest
 from app_in_browser import WAIT_MS, App
 from PIL import Image
 
-PAGES = ("", "Segment", "Change", "Trajectory", "Interpret", "Models")
+PAGES = ("", "Segment", "Change", "Trajectory", "Interpret", "Lesson", "Models")
 
 
 def test_trajectory_plays_from_noise_to_map(app: App) -> None:

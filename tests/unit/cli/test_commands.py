@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import geopandas as gpd
 import numpy as np
@@ -12,7 +13,8 @@ from PIL import Image
 from rasters import UTM, RasterFactory
 from tiny_models import drawn_pair, drawn_scene
 
-from n2m_core.cli import learning
+from n2m_core.cli import learning, options
+from n2m_core.diffusion.noise import NOISE_KINDS, SCHEDULES
 
 # Maps
 
@@ -181,11 +183,25 @@ def test_evaluate_change(n2m: Command, tmp_path: Path, write_raster: RasterFacto
     before, after, truth = drawn_pair(43, 96, 96)
     for folder, pixels in (("before", before), ("after", after), ("labels", truth[None])):
         write_raster(pixels, f"pairs/{folder}/one.tif")
-    report = n2m(
-        "evaluate", "change", "--checkpoint", "tiny-change", "--root", "pairs", "--json"
-    ).json
+    words = ("evaluate", "change", "--checkpoint", "tiny-change", "--root", "pairs", "--json")
+    report = n2m(*words).json
     assert [row["name"] for row in report["classes"]] == ["unchanged", "built", "demolished"]
     assert report["target"]["f1"] > 0.9
+    # At t = 258 DDPM's betas make both dates one blend: what came can't be told from what went.
+    ddpm, cosine, clean = (
+        n2m(*words, "--timestep", 258, *mix).json["mean"]["f1"]
+        for mix in (("--schedule", "ddpm"), ("--schedule", "cosine"), ("--process", "none"))
+    )
+    assert min(cosine, clean) > ddpm + 0.1
+    refused = n2m(*words, "--schedule", "cosine")
+    assert refused.code != 0
+    assert "needs a timestep" in refused.err
+
+
+def test_every_noise_and_schedule_can_be_named() -> None:
+    for option, known in ((options.Process, NOISE_KINDS), (options.Schedule, SCHEDULES)):
+        names = get_args(get_args(get_args(option)[0])[0])
+        assert names == known
 
 
 def test_labelled_scenes_can_be_scored(n2m: Command) -> None:

@@ -6,6 +6,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, HeunDiscreteScheduler, PNDMScheduler
 
 from n2m_core.diffusion.noise import (
+    SCHEDULES,
     NoiseKind,
     NoiseProcess,
     ScheduleName,
@@ -70,6 +71,40 @@ def test_heun_leaves_the_image_unscaled_and_its_noise_grows() -> None:
     heun = HeunDiscreteScheduler(**LINEAR)
     heun.set_timesteps(1000)
     assert schedule.noise[999].item() == pytest.approx(float(heun.sigmas.max()), rel=1e-3)
+
+
+def test_heun_is_ddpm_divided_by_its_signal() -> None:
+    """Both hold the same picture and the same noise; only the size of x_t differs."""
+    ddpm, heun = make_schedule("ddpm"), make_schedule("heun")
+    torch.testing.assert_close(heun.snr(), ddpm.snr(), rtol=1e-3, atol=0)
+    torch.testing.assert_close(heun.alpha_bar(), ddpm.alpha_bar(), rtol=1e-3, atol=0)
+    torch.testing.assert_close(heun.power().sqrt(), 1 / ddpm.signal, rtol=1e-3, atol=0)
+
+
+def test_cosine_has_its_closed_form() -> None:
+    schedule = make_schedule("cosine")
+    share = (np.arange(1, 1001) / 1000 + 0.008) / 1.008
+    squared = np.cos(share * np.pi / 2) ** 2
+    wanted = squared / np.cos(0.008 / 1.008 * np.pi / 2) ** 2
+    wanted[999] = wanted[998] * (1 - 0.999)
+    np.testing.assert_allclose(schedule.alpha_bar().numpy(), wanted, rtol=1e-3)
+    assert schedule.signal[0].item() == pytest.approx(0.99998, abs=1e-5)
+
+
+def test_cosine_keeps_the_power_and_weighs_both_alike_half_way() -> None:
+    """alpha_bar is one half where cos^2 is 0.5 cos^2(0.0125): t + 1 = 496.05."""
+    schedule = make_schedule("cosine")
+    torch.testing.assert_close(schedule.power(), torch.ones(1000))
+    assert crossing_timestep(schedule) == 495
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_ratio_of_signal_to_noise_only_falls(name: ScheduleName) -> None:
+    snr = make_schedule(name).snr()
+    assert snr.isfinite().all()
+    assert (snr.diff() < 0).all()
+    crossing = crossing_timestep(make_schedule(name))
+    assert snr[crossing - 2] > 1 > snr[crossing + 2]
 
 
 def test_unknown_schedule_is_refused() -> None:

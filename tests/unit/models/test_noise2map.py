@@ -55,6 +55,26 @@ def test_sizes_that_do_not_fit_are_refused_with_the_remedy() -> None:
         model(torch.zeros(1, 3, 18, 16), torch.tensor([0]))
 
 
+@pytest.mark.parametrize(
+    ("settings", "rates", "first"),
+    [
+        ({"flip_sin_to_cos": False, "freq_shift": 1}, [1, 10 ** (-4 / 3), 10 ** (-8 / 3), 1e-4], 0),
+        ({}, [1, 0.1, 0.01, 0.001], 4),
+    ],
+    ids=["as in the paper", "as in the compact network"],
+)
+def test_timestep_becomes_sinusoids(
+    settings: dict[str, object], rates: list[float], first: int
+) -> None:
+    """Eight channels: four sines and four cosines; the sines stand first in the paper's."""
+    backbone = build_backbone("compact", {**TINY, **settings})
+    found = backbone.timestep_sinusoids(torch.tensor([0, 100]))
+    angles = 100 * torch.tensor(rates)
+    torch.testing.assert_close(found[1, first : first + 4], angles.sin(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found[1, 4 - first : 8 - first], angles.cos(), atol=1e-4, rtol=0)
+    assert found[0].sum().item() == pytest.approx(4)
+
+
 def test_the_timestep_matters_only_when_it_conditions() -> None:
     x_t = torch.rand(1, 3, 16, 16)
     conditioned, plain = tiny(time=True), tiny(time=False)

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 from pathlib import Path
 
+import known_maps
 import numpy as np
 import pytest
 import rasterio
@@ -149,6 +150,23 @@ def test_timestep_mixes_and_the_cards_own_way_does_not(
     clean, noisy = run(image, model), run(image, model, SegmentParams(timestep=900))
     assert (clean.is_mixed, noisy.is_mixed) == (False, True)
     assert f1_of_buildings(truth, clean.labels) > f1_of_buildings(truth, noisy.labels) + 0.2
+
+
+def test_told_step_reaches_the_network_and_not_the_mix(
+    model: LoadedModel, make_image: ImageFactory
+) -> None:
+    image = make_image(drawn_scene(7, 64, 64)[0])
+    truth, told, misled = (
+        run(image, model, SegmentParams(timestep=300, told=t)).probabilities
+        for t in (None, 300, 900)
+    )
+    np.testing.assert_array_equal(truth, told)
+    assert np.abs(truth - misled).mean() > 1e-3
+    deaf = known_maps.model()
+    heard, unheard = (
+        run(image, deaf, SegmentParams(timestep=300, told=t)).probabilities for t in (None, 900)
+    )
+    np.testing.assert_array_equal(heard, unheard)
 
 
 def test_card_that_mixes_is_obeyed(model: LoadedModel, make_image: ImageFactory) -> None:
@@ -325,6 +343,8 @@ def test_areas_follow_the_pixels(model: LoadedModel, make_image: ImageFactory) -
         ({"resolution_m": float("inf")}, "positive number of metres"),
         ({"min_area_m2": -1.0}, "0 or a positive"),
         ({"process": "gaussian"}, "needs a timestep"),
+        ({"told": 5}, "needs a timestep"),
+        ({"timestep": 5, "told": 1000}, "outside 0..999"),
     ],
 )
 def test_choices_out_of_range_are_refused(choices: dict[str, float], words: str) -> None:

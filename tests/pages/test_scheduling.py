@@ -1,0 +1,89 @@
+"""The schedules side by side on the Interpret page: which are one, what is said of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from page_runs import OpenPage, settle, texts
+from streamlit.testing.v1 import AppTest
+
+from pages._ui import mixing, scheduling
+
+
+def test_only_schedules_of_equal_weights_are_one_family() -> None:
+    found = scheduling.families()
+    assert [family.names for family in found] == [("ddpm", "ddim", "pndm"), ("heun",), ("cosine",)]
+    assert [family.keeps_size for family in found] == [True, False, True]
+    assert found[0].spread == 0
+
+
+def test_sentences_follow_from_the_weights() -> None:
+    alike, heun, cosine = scheduling.sentences(scheduling.families())
+    assert alike.startswith("DDPM, DDIM and PNDM: the largest difference of their weights, over")
+    assert "is 0." in alike
+    assert "grows to 157 times the picture's size, at t = 999" in heun
+    assert "ratio of picture to noise is that of DDPM at every t" in heun
+    assert "weigh the same at t = 495, with DDPM at t = 258; it keeps the picture longer" in cosine
+
+
+def test_sentences_change_with_other_weights() -> None:
+    """A schedule like Heun's with half the noise: half the growth, another ratio."""
+    first, heun, _ = scheduling.families()
+    halved = replace(heun.schedule, noise=heun.schedule.noise / 2)
+    _, text = scheduling.sentences((first, replace(heun, schedule=halved)))
+    assert "grows to 79 times" in text
+    assert "ratio of picture to noise" not in text
+
+
+def test_curves_are_those_of_the_schedules() -> None:
+    ddpm, heun, cosine = scheduling.families()
+    place = scheduling.PLOT_STEPS.index(999)
+    assert scheduling.values(ddpm, "alpha")[place] == pytest.approx(0.0064**2, rel=0.02)
+    assert scheduling.values(heun, "size")[place] == pytest.approx(157, abs=1)
+    assert max(abs(size - 1) for size in scheduling.values(cosine, "size")) < 1e-3
+    assert scheduling.values(ddpm, "snr") == pytest.approx(scheduling.values(heun, "snr"), abs=0.01)
+
+
+def test_pictures_show_the_model_range() -> None:
+    x = np.array([-2.0, -1.0, 0.0, 1.0, 3.0], np.float32).reshape(1, 1, 5).repeat(3, 0)
+    assert mixing.picture(x)[0, :, 0].tolist() == [0, 0, 128, 255, 255]
+    x0 = np.full((6, 4, 4), 0.5, np.float32)
+    x0[3:] = -0.5
+    met = mixing.mixed(x0, 258, "swap")
+    assert np.abs(met[:3] - met[3:]).max() < 1e-3
+    np.testing.assert_array_equal(mixing.mixed(x0, 700, "none"), x0)
+
+
+def test_scenes_x_t_is_shown_for_each_distinct_schedule(open_page: OpenPage) -> None:
+    app = open_page("4_Interpret", sample="first", checkpoint="n2m-buildings")
+    app.session_state["itp.tabs"] = "Schedulers and noise"
+    settle(app.run())
+    assert not app.exception
+    assert not app.error
+    text = texts(app)
+    strip = next(part for part in text.splitlines() if 'class="n2m-rows"' in part)
+    assert strip.count("<figure>") == 3 * len(scheduling.STRIP_STEPS)
+    assert "t = 999: 1.00 x + 157" in strip
+    pictures = {line.split('"')[0] for line in strip.split('src="')[1:]}
+    # At t = 0 hardly any noise is there, but its weights differ from schedule to schedule.
+    assert len(pictures) == strip.count("<figure>")
+    names = [line["name"] for line in _lines(app)]
+    assert names == ["DDPM, DDIM, PNDM", "Heun", "Cosine"]
+
+
+def test_pair_is_mixed_with_itself_in_the_strip(open_page: OpenPage) -> None:
+    app = open_page("4_Interpret", sample="pair", checkpoint="n2m-change")
+    app.session_state["itp.tabs"] = "Schedulers and noise"
+    settle(app.run())
+    assert not app.exception
+    assert not app.error
+    assert "n the same pair in the other order" in texts(app)
+
+
+def _lines(app: AppTest) -> list[dict[str, str]]:
+    """The lines of the plot of F1, which stands first."""
+    chart = app.get("plotly_chart")[0]
+    return [line for line in json.loads(chart.proto.spec)["data"] if "mode" in line]
