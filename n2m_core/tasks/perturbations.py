@@ -210,6 +210,6 @@ def _jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 def _as(values: Values, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
     """Bring numbers back to the file's dtype; whole numbers are rounded and stay in its range."""
     if np.issubdtype(dtype, np.integer):
-        ends = np.iinfo(dtype)
+        ends = np.iinfo(dtype.name)
         return np.clip(np.rint(values), ends.min, ends.max).astype(dtype)
     return values.astype(dtype)

@@ -103,21 +103,24 @@ def test_csv_has_a_row_for_every_checkpoint_and_timestep() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tab", "expected"),
+    ("tab", "expected", "count"),
     [
-        ("Schedulers and noise", "DDPM, DDIM and PNDM mix alike"),
-        ("Decision time", "median over 3 noise draws"),
-        ("Calibration", "expected calibration error"),
+        ("Schedulers and noise", "DDPM, DDIM and PNDM mix alike", 1),
+        ("Decision time", "median over 3 noise draws", 2),
+        ("Calibration", "expected calibration error", 2),
+        ("Features", "One pass over one window", 1),
+        ("Robustness", "keeps", 1),
+        ("Where it fails", "cut into tiles", 0),
     ],
 )
-def test_interpret_has_three_more_views(open_page: OpenPage, tab: str, expected: str) -> None:
+def test_interpret_has_more_views(open_page: OpenPage, tab: str, expected: str, count: int) -> None:
     app = open_page("4_Interpret", sample="first", checkpoint="n2m-buildings")
     app.session_state["itp.tabs"] = tab
     settle(app.run())
     assert not app.exception
     assert not app.error
     assert expected in texts(app)
-    assert len(plots(app)) == 1
+    assert len(plots(app)) == count
 
 
 def test_noise_processes_are_compared(open_page: OpenPage) -> None:
