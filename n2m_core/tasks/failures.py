@@ -57,16 +57,18 @@ class WrongObject:
 
 @dataclass(frozen=True, eq=False)
 class FailureScene:
-    """A scene, in the classes of the report.
+    """A scene, in the classes that its truth tells apart.
 
     Attributes:
         name: of the sample.
+        scheme: the checkpoint's classes; two, the target's united, where the truth is binary.
         truth: class indices, uint8 [H, W]; 255 counts nowhere.
         labels: the map, uint8 [H, W]; 255 where there is no data.
         pixel_m2: ground area of a pixel of each row, float64 [H]; None where it is unknown.
     """
 
     name: str
+    scheme: ClassScheme
     truth: Labels
     labels: Labels
     pixel_m2: NDArray[np.float64] | None
@@ -96,7 +98,7 @@ class Failures:
     """All blocks of all scenes.
 
     Attributes:
-        scheme: the classes of the report: two where any label is binary.
+        scheme: the checkpoint's classes; two, the target's united, where every truth is binary.
         scenes: in the order of the samples.
         blocks: those with any labelled pixel.
         notes: what the person should know, a sentence each.
@@ -154,27 +156,17 @@ def run(
         raise DatasetError("There are no samples with a truth; nothing can be ranked.")
     params = params or EvaluateParams()
     scheme = scheme_of(model.card)
-    many = len(scheme.names) > 2
-    is_united = many and any(each.label_kind == "binary" for each in samples)
-    if is_united and not scheme.target:
-        raise LabelError(
-            f"A label is binary and the checkpoint has {len(scheme.names)} classes without a "
-            "target; give labels of class indices."
-        )
     make = maker_of(model, params)
     scenes: list[FailureScene] = []
     notes: list[str] = []
     for done, sample in enumerate(samples):
         inner = _within(progress, done, len(samples), sample.name)
         result = make(sample, Setting(params.timestep, params.seed), inner)
-        truth, labels = sample.label, result.labels
-        if is_united:
-            truth, labels = _united(truth), _united(labels)
-        areas = pixel_areas(sample, params.resolution_m)
-        scenes.append(FailureScene(sample.name, truth, labels, areas))
+        scenes.append(_scene(sample, result.labels, scheme, params.resolution_m))
         notes += [note for note in result.notes if note not in notes]
-    scheme = scheme.binary() if is_united else scheme
-    found = [block for index, scene in enumerate(scenes) for block in _cut(index, scene, scheme)]
+    found = [block for index, scene in enumerate(scenes) for block in _cut(index, scene)]
+    if all(scene.scheme != scheme for scene in scenes):
+        scheme = scheme.binary()
     if progress is not None:
         progress(len(samples), len(samples), "done")
     return Failures(scheme, tuple(scenes), tuple(found), tuple(notes))
@@ -191,7 +183,8 @@ def rank(
 
     Args:
         found: all blocks.
-        index: rank by the F1 of this class; None for the target's, or the class mean.
+        index: rank by the F1 of this class, leaving out scenes whose truth does not tell it apart;
+            None for the target's, or the class mean.
         size_bin: keep the blocks with a wrong object (of the class) in this bin of
             `SIZE_EDGES_M2`; None for all.
         scene: keep the blocks of this scene; None for all.
@@ -202,9 +195,11 @@ def rank(
     """
     ranked = []
     for block in found.blocks:
-        if scene is not None and block.scene != scene:
+        scheme = found.scenes[block.scene].scheme
+        is_told = index is None or scheme == found.scheme
+        if not is_told or scene not in (None, block.scene):
             continue
-        f1, missed_px, invented_px = _score(block.counts, found.scheme, index)
+        f1, missed_px, invented_px = _score(block.counts, scheme, index)
         wrong = [each for each in block.wrong if index in (None, each.index)]
         if math.isnan(f1) or (size_bin is not None and not _has_size(wrong, size_bin)):
             continue
@@ -226,7 +221,7 @@ def error_map(found: Failures, scene: int, index: int | None = None) -> Labels:
         count (of the target, or of all), 255 not counted.
     """
     truth, labels = found.scenes[scene].truth, found.scenes[scene].labels
-    wanted = (index,) if index is not None else found.scheme.target
+    wanted = (index,) if index is not None else found.scenes[scene].scheme.target
     errors = np.where(truth != labels, WRONG_CLASS, RIGHT).astype(np.uint8)
     if wanted:
         true, mapped = np.isin(truth, wanted), np.isin(labels, wanted)
@@ -237,19 +232,34 @@ def error_map(found: Failures, scene: int, index: int | None = None) -> Labels:
     return errors
 
 
-def _cut(index: int, scene: FailureScene, scheme: ClassScheme) -> list[Block]:
+def _scene(
+    sample: Sample, labels: Labels, scheme: ClassScheme, resolution_m: float | None
+) -> FailureScene:
+    """Bring truth and map to the classes that the truth tells apart."""
+    truth = sample.label
+    if sample.label_kind == "binary" and len(scheme.names) > 2:
+        if not scheme.target:
+            raise LabelError(
+                f"{sample.name} has a binary label and the checkpoint {len(scheme.names)} classes "
+                "without a target; give labels of class indices."
+            )
+        labels, scheme = _united(labels), scheme.binary()
+    return FailureScene(sample.name, scheme, truth, labels, pixel_areas(sample, resolution_m))
+
+
+def _cut(index: int, scene: FailureScene) -> list[Block]:
     """Cut a scene into blocks."""
     height, width = scene.truth.shape
     side_m = None if scene.pixel_m2 is None else float(np.sqrt(np.median(scene.pixel_m2)))
     tops, lefts = _edges(height, side_m), _edges(width, side_m)
-    wrong = _wrong_objects(scene, scheme, tops, lefts)
+    wrong = _wrong_objects(scene, tops, lefts)
     blocks = []
     for (i, rows), (j, columns) in itertools.product(
         enumerate(itertools.pairwise(tops)), enumerate(itertools.pairwise(lefts))
     ):
         window = slice(*rows), slice(*columns)
         counts = ConfusionCounts.from_labels(
-            scene.truth[window], scene.labels[window], len(scheme.names)
+            scene.truth[window], scene.labels[window], len(scene.scheme.names)
         )
         if counts.total:
             here = tuple(wrong.get((i, j), ()))
@@ -265,13 +275,13 @@ def _edges(length: int, side_m: float | None) -> list[int]:
 
 
 def _wrong_objects(
-    scene: FailureScene, scheme: ClassScheme, tops: Sequence[int], lefts: Sequence[int]
+    scene: FailureScene, tops: Sequence[int], lefts: Sequence[int]
 ) -> dict[tuple[int, int], list[WrongObject]]:
     """Find missed and invented objects and the block that holds the middle of each."""
     areas = np.ones(len(scene.truth)) if scene.pixel_m2 is None else scene.pixel_m2
     wrong: dict[tuple[int, int], list[WrongObject]] = {}
     kinds: tuple[Literal["missed", "invented"], ...] = ("missed", "invented")
-    for index in scheme.target or range(len(scheme.names)):
+    for index in scene.scheme.target or range(len(scene.scheme.names)):
         pair = objects_of(scene.truth, scene.labels, index, areas)
         for kind, objects in zip(kinds, pair, strict=True):
             rows = np.searchsorted(tops, objects.row + 0.5, side="right") - 1

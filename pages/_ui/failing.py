@@ -215,7 +215,8 @@ def _html(
     dates = [detail.crop(image, window) for image in images]
     errors = error_map(found, number, chosen.index)[window]
     grid = dates[0]
-    colors = _colors(card, len(found.scheme.names))
+    scheme = found.scenes[number].scheme
+    colors = _colors(card, len(scheme.names))
     layers = {
         "Picture": _picture("Picture", dates[-1]),
         "Before": _picture("Before", dates[0]),
@@ -230,7 +231,7 @@ def _html(
         ),
     }
     legend = _error_legend(errors, found.scenes[number].pixel_m2, window)
-    legend += [LegendItem(found.scheme.names[index], card.classes[index].color) for index in colors]
+    legend += [LegendItem(scheme.names[index], card.classes[index].color) for index in colors]
     metres = scene.images[0].resolution_m
     setting = Setting(not grid.is_georeferenced, metres, tuple(legend), opacity=0.75)
     panels = [Panel(side, _stack(side, layers)) for side in sides]

@@ -98,14 +98,20 @@ def test_change_tells_another_class_from_a_miss() -> None:
     assert (built.f1, built.missed, built.invented) == (0, 1, 1)
 
 
-def test_one_binary_truth_makes_two_classes_of_all() -> None:
+def test_a_binary_truth_is_ranked_by_the_target_alone() -> None:
     gain = np.zeros((16, 16), int)
     gain[0:4, 0:4] = -255
     one = pair("one", gain, (gain != 0).astype(np.uint8), "binary")
     two = pair("two", gain, np.where(gain < 0, 2, 0))
     found = run([one, two], model("change", CHANGE))
-    assert found.scheme.names == ("unchanged", "built or demolished")
+    assert found.scheme.names == ("unchanged", "built", "demolished")
+    assert found.scenes[0].scheme.names == ("unchanged", "built or demolished")
     assert [each.f1 for each in rank(found)] == [1, 1]
+    assert [each.block.scene for each in rank(found, index=2)] == [1]
+    assert (error_map(found, 0) == failures.RIGHT).all()
+    alone = run([one], model("change", CHANGE))
+    assert alone.scheme.names == ("unchanged", "built or demolished")
+    assert [each.f1 for each in rank(alone, index=1)] == [1]
 
 
 def test_land_cover_ranks_by_the_class_mean_and_marks_all_that_is_wrong() -> None:
