@@ -101,14 +101,6 @@ def test_features_of_every_depth_and_attention_of_a_pixel(open_page: OpenPage) -
     assert "Attention of row 3, column 90" in app.get("plotly_chart")[0].proto.alt
 
 
-def test_features_of_a_pair_show_both_halves(open_page: OpenPage) -> None:
-    app = at_tab(open_page, "Features", pair=True)
-    assert re.findall(r"<figcaption>(\w+ half)</figcaption>", texts(app)) == [
-        "first half",
-        "second half",
-    ]
-
-
 def test_robustness_sets_the_twin_beside_the_model(open_page: OpenPage) -> None:
     app = at_tab(open_page, "Robustness")
     assert [line["name"] for line in lines(app)] == ["Tiny buildings", "Tiny buildings-plain"]
@@ -118,13 +110,6 @@ def test_robustness_sets_the_twin_beside_the_model(open_page: OpenPage) -> None:
     rerun(app)
     assert lines(app)[0]["x"] == ["clean", *(f"quality {each}" for each in (80, 50, 25, 10))]
     assert [line["y"][0] for line in lines(app)] == clean
-
-
-def test_robustness_of_a_pair_has_no_twin(open_page: OpenPage) -> None:
-    app = at_tab(open_page, "Robustness", pair=True)
-    assert len(lines(app)) == 1
-    assert "no plain twin" in texts(app)
-    assert "only a shift moves the later one" in texts(app)
 
 
 def test_the_worst_tile_is_opened_and_others_can_be(open_page: OpenPage) -> None:
@@ -163,13 +148,22 @@ def test_tiles_are_filtered_by_scene_and_size(open_page: OpenPage) -> None:
     assert kept > 0
 
 
-def test_tiles_of_a_pair_have_both_dates(open_page: OpenPage) -> None:
+def test_a_pair_on_the_same_views(open_page: OpenPage) -> None:
     """The pair's truth is 0 and 1 alone, so it does not tell the two kinds of change apart."""
     app = at_tab(open_page, "Where it fails", pair=True)
     assert app.selectbox(key="itp.w.fail.class").options == ["built or demolished"]
     app.segmented_control(key="itp.w.fail.left").set_value("Before")
     rerun(app)
     assert '"left": "Before", "right": "Errors"' in maps_of(app)[0]
+    app.session_state["itp.tabs"] = "Features"
+    rerun(app)
+    halves = re.findall(r"<figcaption>(\w+ half)</figcaption>", texts(app))
+    assert halves == ["first half", "second half"]
+    app.session_state["itp.tabs"] = "Robustness"
+    rerun(app)
+    assert len(lines(app)) == 1
+    assert "no plain twin" in texts(app)
+    assert "only a shift moves the later one" in texts(app)
 
 
 def _plain(html: str) -> str:

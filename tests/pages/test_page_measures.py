@@ -108,9 +108,6 @@ def test_csv_has_a_row_for_every_checkpoint_and_timestep() -> None:
         ("Schedulers and noise", "DDPM, DDIM and PNDM mix alike", 1),
         ("Decision time", "median over 3 noise draws", 2),
         ("Calibration", "expected calibration error", 2),
-        ("Features", "One pass over one window", 1),
-        ("Robustness", "keeps", 1),
-        ("Where it fails", "cut into tiles", 0),
     ],
 )
 def test_interpret_has_more_views(open_page: OpenPage, tab: str, expected: str, count: int) -> None:
