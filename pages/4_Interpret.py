@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._ui import choosing, compute, errors, frame, interpreting, playing, results, state
+from pages._ui import (
+    calibrating,
+    choosing,
+    compute,
+    errors,
+    failing,
+    frame,
+    inspecting,
+    interpreting,
+    playing,
+    results,
+    state,
+    stressing,
+)
 from pages._ui.analysis import Sweep
 
 frame.open_page(
     "Interpret",
-    "How the scores move with the denoising step, when each pixel is decided, and how far to "
-    "believe the map's confidence.",
+    "How the scores move with the denoising step, when each pixel is decided, how far to believe "
+    "the map's confidence, what the network sees, what it withstands and where it fails.",
 )
 
-TABS = ("Scores over t", "Schedulers and noise", "Decision time", "Calibration")
+TABS = (
+    "Scores over t",
+    "Schedulers and noise",
+    "Decision time",
+    "Calibration",
+    "Features",
+    "Robustness",
+    "Where it fails",
+)
 
 
 def show() -> None:
@@ -31,7 +52,10 @@ def show() -> None:
         lambda: interpreting.scores(source, card, sweep, choices),
         lambda: interpreting.comparison(source, card, sweep, choices),
         lambda: interpreting.decided(source, card, sweep, choices),
-        lambda: interpreting.calibrated(source, card, choices),
+        lambda: calibrating.calibrated(source, card, sweep, choices),
+        lambda: inspecting.inspected(source, card, sweep, choices),
+        lambda: stressing.stressed(source, card, sweep, choices),
+        lambda: failing.failed(source, card),
     )
     for tab, view in zip(tabs, views, strict=True):
         if tab.open:

@@ -104,7 +104,7 @@ def evaluate(
         DatasetError: the dataset is empty, or of another task than the checkpoint.
         LabelError: a label does not fit the classes, or no pixel is labelled.
     """
-    return score_maps(dataset, model.card, _mapper(model, params), params, progress)
+    return score_maps(dataset, model.card, maker_of(model, params), params, progress)
 
 
 def score_maps(
@@ -199,7 +199,7 @@ def _report(
     }
 
 
-def _mapper(model: LoadedModel, params: EvaluateParams) -> Mapper:
+def maker_of(model: LoadedModel, params: EvaluateParams) -> Mapper:
     """Make maps with the task's own code."""
 
     def make(sample: Sample, setting: Setting, progress: Progress | None) -> ScoredMap:

@@ -1,4 +1,4 @@
-"""The work behind the Interpret page: scores over timesteps, decision times, calibration."""
+"""The work behind the Interpret page: which inputs name a result, and what the worker does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
     from n2m_core.datasets.base import Sample
     from n2m_core.diffusion.noise import NoiseKind, ScheduleName
-    from n2m_core.metrics.calibration import ReliabilityCounts
+    from n2m_core.metrics.confusion import ConfusionCounts
+    from n2m_core.tasks.by_timestep import StepCounts
+    from n2m_core.tasks.evaluate import EvaluateParams
 
 Report = dict[str, Any]
 
@@ -44,11 +46,12 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A scene with its truth: the image or the pair, and the path of the mask."""
+    """A scene with its truth: the image or the pair, their paths, and the path of the mask."""
 
     name: str
     images: tuple[GeoImage, ...]
     truth: Path
+    paths: tuple[Path, ...]
 
 
 def scenes(sources: list[Source], card: CheckpointCard, choices: Choices) -> list[Scene]:
@@ -57,7 +60,8 @@ def scenes(sources: list[Source], card: CheckpointCard, choices: Choices) -> lis
     for source in sources:
         truth = results.truth_of(source, card)
         if truth is not None:
-            found.append(Scene(source.title, compute.images_of(source, choices), truth))
+            images = compute.images_of(source, choices)
+            found.append(Scene(source.title, images, truth, source.paths))
     return found
 
 
@@ -81,21 +85,55 @@ def _evaluate(
     known: list[Scene], card: CheckpointCard, sweep: Sweep, choices: Choices, progress: Progress
 ) -> Report:
     """Score a checkpoint at every timestep; in the worker."""
-    from n2m_core.tasks.evaluate import EvaluateParams, evaluate
+    from n2m_core.tasks.evaluate import evaluate
 
     progress(0, 1, "loading the weights")
-    params = EvaluateParams(
+    samples = [sample_of(scene, card, sweep.middle_px) for scene in known]
+    return evaluate(samples, resources.model(card), _params(sweep, choices), progress)
+
+
+def _params(sweep: Sweep, choices: Choices) -> EvaluateParams:
+    """What is scored."""
+    from n2m_core.tasks.evaluate import EvaluateParams
+
+    return EvaluateParams(
         timesteps=tuple(sorted(sweep.timesteps)),
         seeds=sweep.seeds,
         resolution_m=choices.resolution_m,
         process=sweep.process,
         schedule=sweep.schedule,
     )
-    samples = [_sample(scene, card, sweep.middle_px) for scene in known]
-    return evaluate(samples, resources.model(card), params, progress)
 
 
-def _sample(scene: Scene, card: CheckpointCard, middle_px: int | None) -> Sample:
+def steps(
+    slot: str, known: list[Scene], card: CheckpointCard, sweep: Sweep, choices: Choices
+) -> tuple[StepCounts, ...] | None:
+    """Calibration and object sizes at every timestep, or their progress and None."""
+
+    def work(progress: Progress) -> tuple[StepCounts, ...]:
+        """Map and count; in the worker."""
+        from n2m_core.tasks import by_timestep
+
+        progress(0, 1, "loading the weights")
+        samples = [sample_of(scene, card, sweep.middle_px) for scene in known]
+        return by_timestep.run(samples, resources.model(card), _params(sweep, choices), progress)
+
+    key = f"steps/{scenes_key(known)}/{card.id}/{card.sha256}/{sweep}/{choices.pass_key}"
+    return jobs.result_of(slot, key, "Counting at every timestep", work)
+
+
+def twin_of(card: CheckpointCard) -> CheckpointCard | None:
+    """The checkpoint trained alike but for the noise."""
+    return next((each for each in resources.cards(card.task) if each.id == card.twin), None)
+
+
+def scenes_key(known: list[Scene]) -> str:
+    """Names the files behind some scenes and their state."""
+    paths = [path for scene in known for path in (*scene.paths, scene.truth)]
+    return "+".join(f"{path}@{path.stat().st_mtime_ns}" for path in paths)
+
+
+def sample_of(scene: Scene, card: CheckpointCard, middle_px: int | None) -> Sample:
     """Read a scene's truth."""
     from n2m_core.datasets.base import Sample
 
@@ -114,12 +152,14 @@ class DecisionTimes:
         t: median over the noise seeds, float32 [H, W]; -1 where there is no data.
         timesteps: the steps that were tried, noisiest first.
         seeds: number of noise draws.
+        agreement: for each step the counts of its maps against the cleanest, over the draws.
     """
 
     image: GeoImage
     t: NDArray[np.float32]
     timesteps: tuple[int, ...]
     seeds: int
+    agreement: tuple[ConfusionCounts, ...]
 
     @property
     def shares(self) -> list[float]:
@@ -153,12 +193,15 @@ def _decide(
     progress: Progress,
 ) -> DecisionTimes:
     """Run one trajectory for each noise seed; in the worker."""
+    from n2m_core.metrics.confusion import ConfusionCounts
     from n2m_core.tasks import trajectory
+    from n2m_core.tasks.by_timestep import agreement
 
     model = resources.model(card)
     images, _ = compute.extent_of(images, None, card, sweep.middle_px)
     seeds = sweep.seeds if card.noise_process == "gaussian" else 1
     found = []
+    agreed = [ConfusionCounts.zeros(len(card.classes)) for _ in sweep.timesteps]
     for seed in range(seeds):
 
         def forward(done: int, total: int, note: str, seed: int = seed) -> None:
@@ -171,31 +214,7 @@ def _decide(
         after = images[1] if len(images) == 2 else None
         result = trajectory.run(images[0], after, model, params, None, forward)
         found.append(result.decision_time)
+        fresh = agreement([each.labels for each in result.frames], card)
+        agreed = [one.add(other) for one, other in zip(agreed, fresh, strict=True)]
     middle = np.median(np.stack(found).astype(np.float32), axis=0).astype(np.float32)
-    return DecisionTimes(result.image, middle, result.params.grid, seeds)
-
-
-def calibration(
-    slot: str, scene: Scene, source: Source, card: CheckpointCard, choices: Choices
-) -> ReliabilityCounts | None:
-    """How far the map's confidence can be believed, or the progress and None."""
-    mapped = compute.map_of(f"{slot}.map", source, card, choices)
-    if mapped is None:
-        return None
-    key = f"calibration/{source.key}/{scene.truth}/{card.sha256}/{choices.key}"
-    result = mapped.result
-
-    def work(progress: Progress) -> ReliabilityCounts:
-        """Count pixels by confidence; in the worker."""
-        from n2m_core.metrics.calibration import ReliabilityCounts
-        from n2m_core.tasks.truth import read_truth
-
-        truth = read_truth(scene.truth, scene.images[0], card)
-        shown, sure = result.labels, result.confidence
-        if truth.kind == "binary" and len(card.classes) > 2:
-            shown = np.where(shown == 255, 255, np.minimum(shown, 1)).astype(np.uint8)
-            target = 1 - result.probabilities[0]
-            sure = np.where(shown == 1, target, 1 - target).astype(np.float32)
-        return ReliabilityCounts.from_map(truth.labels, shown, sure)
-
-    return jobs.result_of(f"{slot}.count", key, "Counting", work)
+    return DecisionTimes(result.image, middle, result.params.grid, seeds, tuple(agreed))

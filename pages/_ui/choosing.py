@@ -116,6 +116,30 @@ def _extent(page: str) -> str:
     return state.keep(key, extent or next(iter(EXTENTS)))
 
 
+def pick(key: str, label: str, options: dict[str, str]) -> str:
+    """A row of options that keeps its choice."""
+    picked = st.segmented_control(
+        label,
+        list(options),
+        key=state.prepare(key, next(iter(options)), list(options)),
+        format_func=lambda each: options[each],
+        required=True,
+    )
+    return state.keep(key, picked or next(iter(options)))
+
+
+def pick_listed(key: str, label: str, options: dict[str, str], help: str | None = None) -> str:
+    """A list of options, too many for a row, that keeps its choice."""
+    picked = st.selectbox(
+        label,
+        list(options),
+        key=state.prepare(key, next(iter(options)), list(options)),
+        format_func=lambda each: options[each],
+        help=help,
+    )
+    return state.keep(key, picked)
+
+
 def stated_resolution(source: Source) -> float | None:
     """The ground resolution that the person stated for an image that does not say its own."""
     stated = st.session_state.get(f"resolution.{source.id}.kept")

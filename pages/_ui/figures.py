@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -158,6 +160,42 @@ def bars(names: Sequence[str], values: Sequence[float], x_title: str) -> go.Figu
     return _styled(figure)
 
 
+def over_strengths(curves: Sequence[Curve], names: Sequence[str], x_title: str) -> go.Figure:
+    """Draw scores against named strengths, the clean image first.
+
+    Args:
+        curves: the lines; their `t` is not used, their intervals are drawn as error bars.
+        names: one for each point of the lines.
+        x_title: what is on the horizontal axis.
+    """
+    figure = go.Figure()
+    for curve in curves:
+        bars: dict[str, Any] | None = None
+        if curve.low is not None and curve.high is not None:
+            ends = list(zip(curve.y, curve.low, curve.high, strict=True))
+            bars = {
+                "symmetric": False,
+                "array": [0 if y is None or high is None else high - y for y, _, high in ends],
+                "arrayminus": [0 if y is None or low is None else y - low for y, low, _ in ends],
+                "thickness": 1.2,
+            }
+        figure.add_trace(
+            go.Scatter(
+                x=list(names),
+                y=list(curve.y),
+                name=curve.name,
+                mode="lines+markers",
+                error_y=bars,
+                line={"color": curve.color, "dash": curve.dash, "width": 2.2},
+                marker={"size": 6},
+                hovertemplate="%{y:.3f}",
+            )
+        )
+    figure.update_xaxes(title=x_title, type="category")
+    figure.update_yaxes(title="F1", range=[0, 1.02])
+    return _styled(figure)
+
+
 def _styled(figure: go.Figure) -> go.Figure:
     """Margins, legend and font sizes that all plots share."""
     figure.update_layout(
@@ -178,3 +216,27 @@ def show(figure: go.Figure, key: str, name: str) -> None:
         "toImageButtonOptions": {"format": "png", "filename": name, "scale": 2},
     }
     st.plotly_chart(figure, key=key, config=config, alt=name)
+
+
+def csv_button(
+    header: Sequence[str], rows: Sequence[Sequence[object]], key: str, name: str
+) -> None:
+    """Offer the numbers of a figure as a table; `name` names the file."""
+
+    def table() -> bytes:
+        """Write the table."""
+        stream = io.StringIO()
+        writer = csv.writer(stream)
+        writer.writerow(header)
+        writer.writerows(rows)
+        return stream.getvalue().encode()
+
+    st.download_button(
+        "CSV",
+        data=table,
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        icon=":material/csv:",
+        on_click="ignore",
+        key=key,
+    )

@@ -46,10 +46,14 @@ class Source:
     is_sample: bool
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The picture, and the earlier one of a pair."""
+        return (self.image, *(() if self.before is None else (self.before,)))
+
+    @property
     def key(self) -> str:
         """Names the files and their state."""
-        paths = [self.image, *([] if self.before is None else [self.before])]
-        return "+".join(f"{path}@{path.stat().st_mtime_ns}" for path in paths)
+        return "+".join(f"{path}@{path.stat().st_mtime_ns}" for path in self.paths)
 
 
 def pick_card(task: str, asked: str | None) -> CheckpointCard | None:

@@ -1,4 +1,4 @@
-"""The four views of the Interpret page."""
+"""Scores over the timesteps, schedulers and noise, decision times: views of the Interpret page."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import streamlit as st
 from n2m_core import raster_io
 from pages._ui import (
     analysis,
+    choosing,
     exports,
     figures,
     frame,
@@ -21,11 +22,12 @@ from pages._ui import (
     maps,
     playing,
     resources,
-    results,
     scheduling,
+    sizing,
     state,
     views,
 )
+from pages._ui.adjust import has_background
 from pages._ui.analysis import Report, Sweep
 from pages._ui.compute import Choices
 from pages._ui.figures import DASHES, PALETTE, Curve
@@ -38,14 +40,16 @@ if TYPE_CHECKING:
     from n2m_core.diffusion.noise import NoiseKind
 
 SCORES = {"f1": "F1", "iou": "IoU", "boundary_iou": "Boundary IoU"}
+BY_SIZE = {"size": "F1 by size"}
 COARSE = (0, 258, 500, 750, 999)
+_pick = choosing.pick
 
 
 def scores(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
-    """F1, IoU and boundary IoU against the timestep, with the plain twin and every class."""
+    """Scores against the timestep: with the plain twin and every class, or by object size."""
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
-        score = _pick("itp.w.score", "Score", SCORES)
+        score = _pick("itp.w.score", "Score", SCORES | BY_SIZE)
     with right:
         everything = st.toggle(
             "Score all samples",
@@ -59,33 +63,19 @@ def scores(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices)
         frame.empty("No truth for this scene", "Drop a mask of what is really there to score it.")
         inputs.upload_truth(source)
         return
+    if score in BY_SIZE:
+        sizing.by_size(known, card, sweep, choices)
+        return
     key = "+".join(each.key for each in of_task)
     report = analysis.curve("itp.curve", key, known, card, sweep, choices, f"Scoring {card.title}")
     if report is None:
         return
-    twin = _twin(card)
+    twin = analysis.twin_of(card)
     other = None
     if twin is not None:
         fed = replace(sweep, process=card.noise_process, schedule=card.schedule)
         other = analysis.curve("itp.twin", key, known, twin, fed, choices, "Scoring the plain twin")
     _show_scores(report, other, card, twin, score)
-
-
-def _twin(card: CheckpointCard) -> CheckpointCard | None:
-    """The checkpoint trained alike but for the noise."""
-    return next((each for each in resources.cards(card.task) if each.id == card.twin), None)
-
-
-def _pick(key: str, label: str, options: dict[str, str]) -> str:
-    """A row of options that keeps its choice."""
-    picked = st.segmented_control(
-        label,
-        list(options),
-        key=state.prepare(key, next(iter(options)), list(options)),
-        format_func=lambda each: options[each],
-        required=True,
-    )
-    return state.keep(key, picked or next(iter(options)))
 
 
 def _show_scores(
@@ -259,6 +249,7 @@ def decided(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices
         "itp.decided.plot",
         f"{card.id}_decision_times",
     )
+    _agreement(found, card)
     st.download_button(
         "GeoTIFF",
         data=lambda: decided_tif(found),
@@ -267,6 +258,34 @@ def decided(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices
         icon=":material/grid_on:",
         on_click="ignore",
         key="itp.download.decided",
+    )
+
+
+def _agreement(found: analysis.DecisionTimes, card: CheckpointCard) -> None:
+    """How far the map of each timestep agrees with the final one."""
+    from n2m_core.tasks.by_timestep import agreement_scores
+
+    st.subheader("Agreement with the final map", anchor=False)
+    rows = [
+        (t, *agreement_scores(counts, card))
+        for t, counts in zip(found.timesteps, found.agreement, strict=True)
+    ]
+    has_target = has_background(card)
+    name = "IoU of the target" if has_target else "mean IoU of the classes"
+    t, share, iou = ([row[column] for row in rows] for column in range(3))
+    shown = [None if np.isnan(value) else value for value in iou]
+    curves = [
+        Curve("share of equal pixels", t, share),
+        Curve(name, t, shown, color=PALETTE[1], dash="dash"),
+    ]
+    figure = figures.over_timesteps(curves, "agreement", marks=playing.marks(card))
+    figures.show(figure, "itp.agreement.plot", f"{card.id}_agreement")
+    frame.quiet(
+        "Each map against the map of the cleanest step, with no truth involved. Where most of the "
+        "scene is background the share of equal pixels is high from the start; the IoU is not."
+    )
+    figures.csv_button(
+        ("t", "equal pixels", name), rows, "itp.download.agreement", f"{card.id}_agreement"
     )
 
 
@@ -287,32 +306,3 @@ def decided_tif(found: analysis.DecisionTimes) -> bytes:
     """The decision times as a GeoTIFF, -1 for no data."""
     image = found.image.with_pixels(found.t[None], ("decision time",), valid=found.t >= 0)
     return raster_io.geotiff_bytes(image, nodata=-1)
-
-
-def calibrated(source: Source, card: CheckpointCard, choices: Choices) -> None:
-    """How often the map is right against how sure it is."""
-    known = analysis.scenes([source], card, choices)
-    if not known:
-        frame.empty("No truth for this scene", "Drop a mask of it on the Segment or Change page.")
-        return
-    counts = analysis.calibration("itp.calibration", known[0], source, card, choices)
-    if counts is None:
-        return
-    filled = counts.pixels > 0
-    share = counts.pixels / max(1, int(counts.pixels.sum()))
-    figures.show(
-        figures.reliability(
-            counts.mean_confidence[filled].tolist(),
-            counts.accuracy[filled].tolist(),
-            share[filled].tolist(),
-        ),
-        "itp.calibration.plot",
-        f"{card.id}_calibration",
-    )
-    claimed = float(np.nansum(counts.confidence) / max(1, int(counts.pixels.sum())))
-    right = float(counts.right.sum() / max(1, int(counts.pixels.sum())))
-    frame.quiet(
-        f"The map is right in {right:.1%} of the pixels and claims {claimed:.1%} on average; "
-        f"expected calibration error {results.number(counts.expected_error)}. "
-        "Below the dotted line the map is surer than it should be, above it too modest."
-    )
