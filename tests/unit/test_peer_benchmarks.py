@@ -96,7 +96,7 @@ def test_the_study_is_measured_and_told_on_its_page(
 
 def test_the_page_ranks_means_and_shows_the_spread(peers: ModuleType) -> None:
     def network(name: str, f1: list[float]) -> dict[str, Any]:
-        scores = {key: f1 for key in KEYS}
+        scores = dict.fromkeys(KEYS, f1)
         return {"name": name, "sets": [{"name": "town", "scores": scores}]}
 
     low, high = network("low", [0.5, 0.7]), network("high", [0.61, 0.61])

@@ -78,7 +78,7 @@ class SR3UNet(nn.Module):
         level = self.entry(x_t)
         skips = [level]
         for number, blocks in enumerate(self.down):
-            for block in blocks:
+            for block in blocks.children():
                 level = block(level, embedded)
                 skips.append(level)
             if number < len(self.shrink):
@@ -88,7 +88,7 @@ class SR3UNet(nn.Module):
             level = block(level, embedded)
         found = []
         for number, blocks in enumerate(self.up):
-            for block in blocks:
+            for block in blocks.children():
                 level = block(torch.cat([level, skips.pop()], dim=1), embedded)
             found.append(level)
             if number < len(self.grow):

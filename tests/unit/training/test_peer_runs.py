@@ -51,11 +51,8 @@ def segment(tmp_path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "task", "design"),
     [
-        ("unet", "segment", "UNet"),
-        ("deeplabv3plus", "segment", r"DeepLabV3\+"),
+        ("deeplabv3plus", "segment", "DeepLabV3+"),
         ("segformer", "segment", "SegFormer"),
-        ("upernet", "segment", "UPerNet"),
-        ("siamese-unet", "change", "Siamese UNet"),
         ("changeformer", "change", "ChangeFormer"),
     ],
 )
@@ -69,7 +66,7 @@ def test_a_peer_trains_and_its_checkpoint_loads(
     loaded = checkpoints.load("tiny-seed2", device="cpu", root=tmp_path / "out")
     card = loaded.card
     assert (card.training.seed, card.noise_process) == (2, "none")
-    assert design.replace("\\", "") in card.backbone
+    assert design in card.backbone
     assert card.parameters == sum(each.numel() for each in loaded.model.parameters())
     counters = [v for k, v in loaded.model.state_dict().items() if k.endswith("batches_tracked")]
     assert all(v.dtype == torch.int64 and 0 < v <= 4 for v in counters)
