@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.figures import Figure, report, time_in_turn, use_threads
-from n2m_core.models.noise2map import NetworkConfig, Noise2Map, channels_last
+from n2m_core.models.network import channels_last
+from n2m_core.models.noise2map import NetworkConfig, Noise2Map
 from n2m_core.training.runner import TILE_PX, gflop_per_tile
 
 BANDS, CLASSES, REPEATS = 3, 2, 5

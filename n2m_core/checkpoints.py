@@ -21,7 +21,8 @@ from torch import nn
 from n2m_core.atomic import write_bytes
 from n2m_core.diffusion.noise import NoiseKind, NoiseProcess, ScheduleName, make_schedule
 from n2m_core.errors import CheckpointError, ParameterError
-from n2m_core.models.noise2map import NetworkConfig, Noise2Map, channels_last
+from n2m_core.models.building import build
+from n2m_core.models.network import AbstractNetwork, NetworkConfig, channels_last
 from n2m_core.normalize import Normalization
 
 Task = Literal["segment", "change"]
@@ -170,7 +171,7 @@ class LoadedModel:
     """A network ready for inference beside its card."""
 
     card: CheckpointCard
-    model: Noise2Map
+    model: AbstractNetwork
     device: torch.device
 
 
@@ -226,7 +227,7 @@ def load(checkpoint: str, *, device: str = "auto", root: Path | None = None) -> 
     return LoadedModel(card, channels_last(model).to(where), where)
 
 
-def save_network(folder: Path, model: Noise2Map, weights: bytes) -> None:
+def save_network(folder: Path, model: AbstractNetwork, weights: bytes) -> None:
     """Write a network without a card: its configuration, and its weights from `fp16_weights`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(folder / WEIGHTS, weights)
@@ -234,7 +235,7 @@ def save_network(folder: Path, model: Noise2Map, weights: bytes) -> None:
     write_bytes(folder / CONFIG, config.encode())
 
 
-def load_network(folder: Path) -> Noise2Map:
+def load_network(folder: Path) -> AbstractNetwork:
     """Load what `save_network` wrote.
 
     Args:
@@ -249,17 +250,18 @@ def load_network(folder: Path) -> Noise2Map:
     return _read_network(folder, None)
 
 
-def _read_network(folder: Path, sha256: str | None) -> Noise2Map:
+def _read_network(folder: Path, sha256: str | None) -> AbstractNetwork:
     """Build the network of a folder and fill in its weights."""
-    model = Noise2Map(_read_config(folder))
+    model = _built(folder)
     model.load_state_dict(_read_weights(folder, sha256, model))
     return model
 
 
-def _read_config(folder: Path) -> NetworkConfig:
+def _built(folder: Path) -> AbstractNetwork:
+    """Build the network that a folder's configuration describes, with random weights."""
     try:
-        return NetworkConfig(**json.loads((folder / CONFIG).read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as e:
+        return build(NetworkConfig(**json.loads((folder / CONFIG).read_text(encoding="utf-8"))))
+    except (OSError, TypeError, ValueError, ParameterError) as e:
         raise CheckpointError(f"{folder.name}/{CONFIG} can't be read ({e}).") from e
 
 
@@ -278,12 +280,12 @@ def _read_weights(folder: Path, sha256: str | None, model: nn.Module) -> dict[st
             "fetch the file again."
         )
     try:
-        state = {k: v.float() for k, v in safetensors_torch.load(data).items()}
+        stored = safetensors_torch.load(data)
     except SafetensorError as e:
         raise CheckpointError(f"{folder.name}/{WEIGHTS} is not a safetensors file ({e}).") from e
-    if state.keys() != model.state_dict().keys():
+    if stored.keys() != model.state_dict().keys():
         raise CheckpointError(f"{folder.name}: weights and {CONFIG} describe different networks.")
-    return state
+    return {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
 
 
 def choose_device(name: str) -> torch.device:
@@ -311,7 +313,9 @@ def fp16_weights(model: nn.Module) -> bytes:
     return safetensors_torch.save(state)
 
 
-def save_checkpoint(root: Path, model: Noise2Map, card: CheckpointCard, weights: bytes) -> Path:
+def save_checkpoint(
+    root: Path, model: AbstractNetwork, card: CheckpointCard, weights: bytes
+) -> Path:
     """Write a checkpoint folder; the card goes last, so a listed checkpoint is complete.
 
     Args:

@@ -35,6 +35,15 @@ MaxMinutes = Annotated[
 
 def train(
     config: Annotated[Path, typer.Argument(help="A YAML file; see configs/.")],
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            min=0,
+            help="Another seed; run and checkpoint are then called ID-seedN.",
+        ),
+    ] = None,
     is_resumed: Resume = False,
     max_minutes: MaxMinutes = None,
     device: options.Device = "auto",
@@ -48,11 +57,10 @@ def train(
     from n2m_core.training.config import load_config
     from n2m_core.training.runner import train as run_training
 
-    wanted = load_config(config)
+    wanted = load_config(config, seed=seed)
     run = _run_params(wanted.id, is_resumed, max_minutes, device)
-    summary = run_training(
-        config, run, checkpoints=checkpoints.checkpoints_root(), progress=output.progress
-    )
+    root = checkpoints.checkpoints_root()
+    summary = run_training(config, run, checkpoints=root, seed=seed, progress=output.progress)
     _report(output, wanted.id, summary.checkpoint, summary)
 
 

@@ -34,10 +34,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, HeunDiscreteScheduler, PNDMScheduler
 from numpy.typing import NDArray
 from torch import Tensor
 
+from n2m_core.diffusion.library import (
+    DDIMScheduler,
+    DDPMScheduler,
+    HeunDiscreteScheduler,
+    PNDMScheduler,
+)
 from n2m_core.errors import ParameterError
 
 NoiseKind = Literal["gaussian", "swap", "self", "none"]

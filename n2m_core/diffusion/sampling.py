@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
+from n2m_core.diffusion.library import DDIMScheduler
 from n2m_core.diffusion.noise import BETA_END, BETA_START, TIMESTEPS
 from n2m_core.errors import ParameterError
 from n2m_core.geo_image import Progress

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from diffusers import UNet2DModel
 from torch import Tensor, nn
 
+from n2m_core.diffusion.library import UNet2DModel
 from n2m_core.errors import CheckpointError
 
 Variant = Literal["compact", "paper"]

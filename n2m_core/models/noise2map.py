@@ -14,51 +14,27 @@ there so that boundaries stay sharp. The paper's configuration is built as publi
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n2m_core.errors import ParameterError
-from n2m_core.models.backbone import Variant, build_backbone
+from n2m_core.models.backbone import build_backbone
+from n2m_core.models.network import AbstractNetwork, NetworkConfig
+
+__all__ = ["NetworkConfig", "Noise2Map"]
 
 UP_CHANNELS = 16
 EDGE_CHANNELS = 8
 
 
-@dataclass(frozen=True)
-class NetworkConfig:
-    """What it takes to build the network again.
-
-    Attributes:
-        variant: "compact" or "paper".
-        in_channels: bands of the input; both dates counted for a pair.
-        classes: number of logits.
-        time_conditioning: whether t reaches the network; False gives every sample the embedding of
-            t = 0, the ablation without timestep.
-        overrides: entries of the backbone's diffusers configuration that differ from the variant's.
-    """
-
-    variant: Variant
-    in_channels: int
-    classes: int
-    time_conditioning: bool = True
-    overrides: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the configuration as JSON values."""
-        return asdict(self)
-
-
-class Noise2Map(nn.Module):
+class Noise2Map(AbstractNetwork):
     """Backbone between an input and an output convolution (paper) or a strided stem (compact)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         """Build the network with random weights."""
         super().__init__()
         self.config = config
+        assert config.variant == "compact" or config.variant == "paper"
         self.backbone = build_backbone(config.variant, config.overrides)
         width = int(self.backbone.config["in_channels"])
         if config.variant == "paper":
@@ -74,6 +50,11 @@ class Noise2Map(nn.Module):
         halvings = self.backbone.levels - 1 + (0 if self.config.variant == "paper" else 1)
         return 1 << halvings
 
+    @property
+    def design(self) -> str:
+        """What the network is, for the card."""
+        return f"UNet2DModel, {self.config.variant}"
+
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Give class logits in one pass.
 
@@ -87,11 +68,7 @@ class Noise2Map(nn.Module):
         Raises:
             ParameterError: height or width is not a multiple of `multiple`.
         """
-        if x_t.shape[2] % self.multiple or x_t.shape[3] % self.multiple:
-            raise ParameterError(
-                f"Input is {x_t.shape[2]}x{x_t.shape[3]}; "
-                f"both sides must be multiples of {self.multiple}. Pad it."
-            )
+        self.check_sides(x_t)
         if not self.config.time_conditioning:
             t = torch.zeros_like(t)
         if isinstance(self.head, CompactHead):
@@ -129,9 +106,3 @@ class CompactHead(nn.Module):
         up = functional.silu(functional.pixel_shuffle(self.to_full(half), 2))
         edges = functional.silu(self.edges(x_t))
         return torch.as_tensor(self.logits(torch.cat([up, edges], dim=1)))
-
-
-def channels_last(model: Noise2Map) -> Noise2Map:
-    """Lay the kernels out channels last, which convolutions like better; in place."""
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
-    return model

@@ -11,7 +11,7 @@ from n2m_core.checkpoints import ClassInfo, Task
 from n2m_core.datasets.opening import DatasetName
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseKind, ScheduleName
 from n2m_core.errors import ConfigError
-from n2m_core.models.backbone import Variant
+from n2m_core.models.network import PEERS, NetworkName
 from n2m_core.scenes.scene import Style
 from n2m_core.training.strict_yaml import read_strict
 
@@ -112,11 +112,14 @@ class NetworkChoice:
     """Which network to train.
 
     Attributes:
-        backbone_from: a folder in diffusers format, or a Hugging Face repository with an optional
-            subfolder (`owner/name/subfolder`), whose backbone the network starts from.
+        variant: Noise2Map's size, or the name of a peer.
+        backbone_from: of Noise2Map: a folder in diffusers format, or a Hugging Face repository with
+            an optional subfolder (`owner/name/subfolder`), whose backbone the network starts from;
+            of ddpm-cd: a folder that `n2m pretrain` wrote, whose network gives the features.
+        overrides: entries of the backbone's diffusers configuration, or settings of the peer.
     """
 
-    variant: Variant = "compact"
+    variant: NetworkName = "compact"
     time_conditioning: bool = True
     backbone_from: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -232,15 +235,37 @@ class TrainConfig:
                 "Both init_from and network.backbone_from are given; the first already holds a "
                 "backbone. Give one of them."
             )
+        self._check_peer()
         if self.optimizer.steps < 1 or self.optimizer.batch_size < 1:
             raise ConfigError("optimizer.steps and optimizer.batch_size must be at least 1.")
 
+    def _check_peer(self) -> None:
+        """Check that a peer is given what it can use."""
+        name = self.network.variant
+        if name not in PEERS:
+            return
+        if self.noise.process != "none":
+            raise ConfigError(
+                f"Network {name} knows no timestep, but noise.process is {self.noise.process}; "
+                "set it to none."
+            )
+        if name == "ddpm-cd" and not self.network.backbone_from:
+            raise ConfigError(
+                "Network ddpm-cd reads the features of a pretrained denoiser; name the folder that "
+                "n2m pretrain wrote in network.backbone_from."
+            )
+        if name != "ddpm-cd" and self.network.backbone_from:
+            raise ConfigError(
+                f"Network {name} starts from random weights; leave network.backbone_from out."
+            )
 
-def load_config(path: Path) -> TrainConfig:
+
+def load_config(path: Path, *, seed: int | None = None) -> TrainConfig:
     """Read a training configuration.
 
     Args:
         path: a YAML file.
+        seed: in place of the file's; the run and its checkpoint are then called `<id>-seed<seed>`.
 
     Returns:
         The configuration, every key known and every value of its type.
@@ -248,4 +273,7 @@ def load_config(path: Path) -> TrainConfig:
     Raises:
         ConfigError: the file can't be read, or a key or value is wrong.
     """
-    return read_strict(path, TrainConfig)
+    config = read_strict(path, TrainConfig)
+    if seed is None:
+        return config
+    return dataclasses.replace(config, id=f"{config.id}-seed{seed}", seed=seed)

@@ -24,7 +24,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from n2m_core.atomic import write_bytes
 from n2m_core.errors import ConfigError
 from n2m_core.geo_image import Progress
-from n2m_core.models.noise2map import Noise2Map, channels_last
+from n2m_core.models.building import build
+from n2m_core.models.network import AbstractNetwork, channels_last
 from n2m_core.training.config import OptimizerConfig
 from n2m_core.training.curves import Curve
 from n2m_core.training.muon import Muon
@@ -34,7 +35,7 @@ SAVE_EVERY_S = 120.0
 CURVE_EVERY = 20
 STATE = "state.pt"
 
-Validator = Callable[[Noise2Map, int], dict[str, float]]
+Validator = Callable[[AbstractNetwork, int], dict[str, float]]
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class RunParams:
 class TrainResult:
     """The averaged network after the run; `finished` is False when time ran out first."""
 
-    model: Noise2Map
+    model: AbstractNetwork
     steps: int
     minutes: float
     finished: bool
@@ -62,10 +63,11 @@ class TrainResult:
 
 def build_optimizer(model: nn.Module, options: OptimizerConfig) -> torch.optim.Optimizer:
     """Give the optimiser that a configuration names."""
+    learned = [each for each in model.parameters() if each.requires_grad]
     rate, decay = options.learning_rate, options.weight_decay
     if options.kind == "muon":
-        return Muon(model.parameters(), lr=rate, weight_decay=decay)
-    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
+        return Muon(learned, lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(learned, lr=rate, weight_decay=decay, fused=True)
 
 
 class AbstractTrainer(ABC):
@@ -77,7 +79,7 @@ class AbstractTrainer(ABC):
         seed: int,
         optimizer: OptimizerConfig,
         run: RunParams,
-        model: Noise2Map,
+        model: AbstractNetwork,
         sources: tuple[AbstractSource, ...],
     ) -> None:
         """Prepare optimiser, average and random generators.
@@ -98,6 +100,7 @@ class AbstractTrainer(ABC):
         self.average = AveragedModel(
             self.model,
             multi_avg_fn=get_ema_multi_avg_fn(optimizer.ema_decay),  # type: ignore[no-untyped-call]
+            use_buffers=True,  # batch statistics, where a network has any, belong to its weights
         )
         self.optimizer = build_optimizer(self.model, optimizer)
         self.step, self.seconds = 0, 0.0
@@ -187,11 +190,11 @@ class AbstractTrainer(ABC):
         self.step += 1
         return float(loss.detach())
 
-    def averaged(self) -> Noise2Map:
+    def averaged(self) -> AbstractNetwork:
         """Give a copy of the averaged network, rounded to fp16 as it will be stored."""
-        model = Noise2Map(self.model.config)
+        model = build(self.model.config)
         state = self.average.module.state_dict()
-        model.load_state_dict({k: v.cpu().half().float() for k, v in state.items()})
+        model.load_state_dict({k: _as_stored(v.cpu()) for k, v in state.items()})
         model.eval().requires_grad_(False)
         return channels_last(model)
 
@@ -230,3 +233,8 @@ class AbstractTrainer(ABC):
         self.generator.set_state(state["generator"])
         self.rng.bit_generator.state = state["rng"]
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
+
+
+def _as_stored(value: Tensor) -> Tensor:
+    """Round a tensor as `fp16_weights` does; counters stay whole."""
+    return value.half().float() if value.is_floating_point() else value

@@ -27,7 +27,8 @@ from n2m_core.diffusion.sampling import Prediction, sample
 from n2m_core.errors import ConfigError
 from n2m_core.geo_image import Progress
 from n2m_core.models.backbone import full_settings
-from n2m_core.models.noise2map import NetworkConfig, Noise2Map
+from n2m_core.models.network import PEERS, AbstractNetwork, NetworkConfig
+from n2m_core.models.noise2map import Noise2Map
 from n2m_core.render import Picture, encode_png
 from n2m_core.training.config import (
     AugmentConfig,
@@ -75,7 +76,8 @@ class PretrainConfig:
         """Check what types alone can't say.
 
         Raises:
-            ConfigError: a source has two dates, or the network is to start from other weights.
+            ConfigError: a source has two dates, the network is to start from other weights, or is
+                none that takes a timestep.
         """
         for source in self.data.sources:
             if source.kind not in ("images", "scenes"):
@@ -85,6 +87,11 @@ class PretrainConfig:
                 )
         if self.network.backbone_from:
             raise ConfigError("network.backbone_from belongs to training; leave it out here.")
+        if self.network.variant in PEERS:
+            raise ConfigError(
+                f"Network {self.network.variant} can't denoise; set network.variant to compact or "
+                "paper."
+            )
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,7 @@ def pretrain(
 def _build_denoiser(config: PretrainConfig) -> Noise2Map:
     """Build the network that gives three bands in place of classes."""
     choice = config.network
+    assert choice.variant == "compact" or choice.variant == "paper"
     network = NetworkConfig(
         choice.variant,
         in_channels=BANDS,
@@ -185,7 +193,7 @@ def _build_denoiser(config: PretrainConfig) -> Noise2Map:
         return Noise2Map(network)
 
 
-def _sheet(config: PretrainConfig, model: Noise2Map) -> Picture:
+def _sheet(config: PretrainConfig, model: AbstractNetwork) -> Picture:
     """Draw samples side by side, uint8 [crop, SAMPLES * crop, 3]."""
     side = config.data.crop_px
     x_T = torch.randn(  # noqa: N806 - the papers' symbol

@@ -25,7 +25,7 @@ from n2m_core.checkpoints import (
 from n2m_core.datasets.base import Sample
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.geo_image import Progress
-from n2m_core.models.noise2map import Noise2Map
+from n2m_core.models.network import AbstractNetwork
 from n2m_core.normalize import Normalization
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
@@ -58,7 +58,12 @@ class TrainSummary:
 
 
 def train(
-    config_path: Path, run: RunParams, *, checkpoints: Path, progress: Progress | None = None
+    config_path: Path,
+    run: RunParams,
+    *,
+    checkpoints: Path,
+    seed: int | None = None,
+    progress: Progress | None = None,
 ) -> TrainSummary:
     """Train, validate on the way, write the checkpoint with its card and curves.
 
@@ -66,6 +71,7 @@ def train(
         config_path: YAML configuration.
         run: folder of the run's state, resume, time limit, device.
         checkpoints: folder that receives `<id>/`.
+        seed: in place of the configuration's, see `load_config`.
         progress: told as training goes on.
 
     Returns:
@@ -75,11 +81,11 @@ def train(
         ConfigError: the configuration is wrong.
         DatasetError: a source lacks files.
     """
-    config = load_config(config_path)
+    config = load_config(config_path, seed=seed)
     trainer = Trainer(config, run)
     sets = [(v, _validation_set(v, config)) for v in config.validation]
 
-    def validate(model: Noise2Map, step: int) -> dict[str, float]:
+    def validate(model: AbstractNetwork, step: int) -> dict[str, float]:
         loaded = LoadedModel(
             describe(config, config_path, model, trainer, 0.0), model, torch.device("cpu")
         )
@@ -115,7 +121,7 @@ def export(
 
 
 def describe(
-    config: TrainConfig, config_path: Path, model: Noise2Map, trainer: Trainer, minutes: float
+    config: TrainConfig, config_path: Path, model: AbstractNetwork, trainer: Trainer, minutes: float
 ) -> CheckpointCard:
     """Write the card; every number on it is measured here."""
     return CheckpointCard(
@@ -130,7 +136,7 @@ def describe(
         schedule=config.noise.schedule,
         inference_timestep=config.inference.timestep,
         mix_at_inference=config.inference.mix,
-        backbone=f"UNet2DModel, {config.network.variant}",
+        backbone=model.design,
         parameters=sum(p.numel() for p in model.parameters()),
         gflop_per_tile=round(gflop_per_tile(model), 2),
         window_px=config.inference.window_px or config.data.crop_px,
@@ -153,11 +159,12 @@ def describe(
     )
 
 
-def gflop_per_tile(model: Noise2Map) -> float:
+def gflop_per_tile(model: AbstractNetwork) -> float:
     """Count 10^9 floating point operations (two a multiply-add) of one 256 px tile."""
-    x = torch.zeros(1, model.config.in_channels, TILE_PX, TILE_PX)
+    device = next(model.parameters()).device
+    x = torch.zeros(1, model.config.in_channels, TILE_PX, TILE_PX, device=device)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(x, torch.zeros(1, dtype=torch.int64))
+        model(x, torch.zeros(1, dtype=torch.int64, device=device))
     return float(counter.get_total_flops()) / 1e9
 
 

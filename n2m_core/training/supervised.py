@@ -1,4 +1,6 @@
-"""Supervised training of Noise2Map: a timestep a sample, x_t in, class-weighted loss out.
+"""Supervised training: a timestep a sample, x_t in, class-weighted loss out.
+
+Noise2Map and its peers go through the same loop; a peer is given clean images (process none).
 
 Paper: Shibli, Nascetti, Ban, "Noise2Map", IEEE TGRS 2026, arXiv 2604.27889.
 
@@ -13,13 +15,16 @@ import logging
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from n2m_core.checkpoints import load, load_network
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseProcess, make_schedule
-from n2m_core.errors import CheckpointError
-from n2m_core.models.backbone import adopted_settings, full_settings, open_backbone
-from n2m_core.models.noise2map import NetworkConfig, Noise2Map
+from n2m_core.errors import CheckpointError, ConfigError
+from n2m_core.models.backbone import Variant, adopted_settings, full_settings, open_backbone
+from n2m_core.models.building import build
+from n2m_core.models.network import AbstractNetwork, NetworkConfig
+from n2m_core.models.noise2map import Noise2Map
+from n2m_core.models.peers.ddpm_cd import FrozenFeatureDetector
 from n2m_core.models.released import load_released
 from n2m_core.training.config import TrainConfig
 from n2m_core.training.crops import Cropper
@@ -78,27 +83,26 @@ class Trainer(AbstractTrainer):
         return supervised_loss(logits, labels, self.weights, self.config.loss.dice)
 
 
-def build_network(config: TrainConfig) -> Noise2Map:
-    """Build the network, with the weights that the configuration starts from."""
-    choice = config.network
-    backbone = choice.backbone_from and open_backbone(choice.backbone_from)
-    overrides = choice.overrides
-    if backbone:
-        overrides = adopted_settings(backbone, overrides, choice.backbone_from or "")
-    network = NetworkConfig(
-        choice.variant,
-        in_channels=6 if config.task == "change" else 3,
-        classes=len(config.classes),
-        time_conditioning=choice.time_conditioning,
-        # Spelled out, so that the weights stay readable when the defaults move on.
-        overrides=full_settings(choice.variant, overrides),
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)  # initial weights only: the fork gives the state back
-        model = Noise2Map(network)
-    if backbone:
-        model.backbone.load_state_dict(backbone.state_dict())
+def build_network(config: TrainConfig) -> AbstractNetwork:
+    """Build the network, with the weights that the configuration starts from.
+
+    Raises:
+        CheckpointError: those weights can't be read, or don't fit.
+        ConfigError: the authors' weights are to start a peer.
+        ParameterError: a peer's settings are unknown, or it is of another task.
+    """
+    variant = config.network.variant
+    model: AbstractNetwork
+    if variant == "compact" or variant == "paper":
+        model = _noise2map(config, variant)
+    else:
+        model = _peer(config)
     if config.init_from and config.init_from.endswith(".pth"):
+        if not isinstance(model, Noise2Map):
+            raise ConfigError(
+                f"{config.init_from} holds weights of Noise2Map, network.variant is {variant}; "
+                "leave init_from out."
+            )
         load_released(model, Path(config.init_from))
     elif config.init_from:
         taken = take_weights(model, _network_named(config.init_from))
@@ -106,13 +110,63 @@ def build_network(config: TrainConfig) -> Noise2Map:
     return model
 
 
-def _network_named(name: str) -> Noise2Map:
+def _noise2map(config: TrainConfig, variant: Variant) -> Noise2Map:
+    """Build Noise2Map, perhaps around another's backbone."""
+    choice = config.network
+    backbone = choice.backbone_from and open_backbone(choice.backbone_from)
+    overrides = choice.overrides
+    if backbone:
+        overrides = adopted_settings(backbone, overrides, choice.backbone_from or "")
+    network = NetworkConfig(
+        variant,
+        in_channels=_channels(config),
+        classes=len(config.classes),
+        time_conditioning=choice.time_conditioning,
+        # Spelled out, so that the weights stay readable when the defaults move on.
+        overrides=full_settings(variant, overrides),
+    )
+    model = _seeded(network, config.seed)
+    assert isinstance(model, Noise2Map)
+    if backbone:
+        model.backbone.load_state_dict(backbone.state_dict())
+    return model
+
+
+def _peer(config: TrainConfig) -> AbstractNetwork:
+    """Build a peer; DDPM-CD's takes the pretrained denoiser in."""
+    choice = config.network
+    overrides = dict(choice.overrides)
+    denoiser = load_network(Path(choice.backbone_from)) if choice.backbone_from else None
+    if denoiser:
+        overrides["denoiser"] = denoiser.config.to_dict()
+    network = NetworkConfig(
+        choice.variant, _channels(config), len(config.classes), overrides=overrides
+    )
+    model = _seeded(network, config.seed)
+    if denoiser and isinstance(model, FrozenFeatureDetector):
+        model.take_denoiser(denoiser)
+    return model
+
+
+def _channels(config: TrainConfig) -> int:
+    """Bands of the input, both dates counted."""
+    return 6 if config.task == "change" else 3
+
+
+def _seeded(network: NetworkConfig, seed: int) -> AbstractNetwork:
+    """Build a network whose first weights the seed decides."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # initial weights only: the fork gives the state back
+        return build(network)
+
+
+def _network_named(name: str) -> AbstractNetwork:
     """Load the network of a checkpoint, or of a folder that pretraining wrote."""
     folder = Path(name)
     return load_network(folder) if folder.is_dir() else load(name, device="cpu").model
 
 
-def take_weights(model: Noise2Map, other: Noise2Map) -> tuple[int, int]:
+def take_weights(model: nn.Module, other: nn.Module) -> tuple[int, int]:
     """Copy every tensor of another network that has the same name and shape.
 
     Single-date kernels enter a two-date network on both dates, with opposite signs: at first it

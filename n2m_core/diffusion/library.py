@@ -1,0 +1,45 @@
+"""diffusers, imported without transformers.
+
+diffusers imports transformers as soon as it finds it, for text encoders that nothing here uses;
+that would add two seconds to the start of the app and of every command.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def _unseen(package: str) -> Iterator[None]:
+    """Let a package look as if it weren't installed; one that is imported already stays."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # the import system's own mark
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+with _unseen("transformers"):
+    from diffusers import (
+        DDIMScheduler,
+        DDPMScheduler,
+        HeunDiscreteScheduler,
+        PNDMScheduler,
+        UNet2DModel,
+    )
+
+__all__ = [
+    "DDIMScheduler",
+    "DDPMScheduler",
+    "HeunDiscreteScheduler",
+    "PNDMScheduler",
+    "UNet2DModel",
+]

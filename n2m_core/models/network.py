@@ -1,0 +1,112 @@
+"""What every network that maps has in common, whichever paper it is of.
+
+Symbols:
+    x_t  noisy (or clean) input, float32 [B, C, H, W]; for a pair the channels are (before, after)
+    t    timestep, int64 [B] in 0..999
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeVar, get_args
+
+import torch
+from torch import Tensor, nn
+
+from n2m_core.errors import ParameterError
+
+PeerName = Literal[
+    "unet",
+    "deeplabv3plus",
+    "segformer",
+    "upernet",
+    "siamese-unet",
+    "changeformer",
+    "ddpm-cd",
+]
+"""Networks that Noise2Map is compared with; see `models.peers`."""
+NetworkName = Literal["compact", "paper", PeerName]
+"""Noise2Map in two sizes, and its peers."""
+PEERS: tuple[PeerName, ...] = get_args(PeerName)
+NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What it takes to build the network again.
+
+    Attributes:
+        variant: Noise2Map's size ("compact" or "paper"), or the name of a peer.
+        in_channels: bands of the input; both dates counted for a pair.
+        classes: number of logits.
+        time_conditioning: whether t reaches the network; False gives every sample the embedding of
+            t = 0, the ablation without timestep. Peers have no timestep.
+        overrides: entries of the backbone's diffusers configuration, or of the peer's settings,
+            that differ from the variant's.
+    """
+
+    variant: NetworkName
+    in_channels: int
+    classes: int
+    time_conditioning: bool = True
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the configuration as JSON values."""
+        return asdict(self)
+
+
+class AbstractNetwork(nn.Module, ABC):
+    """A network from an input and its timestep to class logits of the input's size.
+
+    Attributes:
+        config: builds the same network again.
+    """
+
+    config: NetworkConfig
+
+    @property
+    @abstractmethod
+    def multiple(self) -> int:
+        """Height and width of the input must be multiples of this, px."""
+
+    @property
+    @abstractmethod
+    def design(self) -> str:
+        """What the network is, a few words for the checkpoint's card."""
+
+    @abstractmethod
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Give class logits in one pass.
+
+        Args:
+            x_t: noisy (or clean) input, float32 [B, C, H, W].
+            t: timestep of each sample, int64 [B]; peers don't look at it.
+
+        Returns:
+            Logits, float32 [B, K, H, W].
+
+        Raises:
+            ParameterError: height or width is not a multiple of `multiple`.
+        """
+
+    def check_sides(self, x_t: Tensor) -> None:
+        """Check the input's size.
+
+        Raises:
+            ParameterError: height or width is not a multiple of `multiple`.
+        """
+        if x_t.shape[2] % self.multiple or x_t.shape[3] % self.multiple:
+            raise ParameterError(
+                f"Input is {x_t.shape[2]}x{x_t.shape[3]}; "
+                f"both sides must be multiples of {self.multiple}. Pad it."
+            )
+
+
+def channels_last(model: Module) -> Module:
+    """Lay the kernels out channels last, which convolutions like better; in place."""
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
+    return model

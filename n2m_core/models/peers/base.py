@@ -1,0 +1,90 @@
+"""What the peers share: settings with defaults, checked sides, a pair taken apart."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from n2m_core.errors import ParameterError
+from n2m_core.models.network import AbstractNetwork, NetworkConfig
+
+
+class AbstractPeer(AbstractNetwork):
+    """A network that looks at clean images and knows no timestep.
+
+    Attributes:
+        DEFAULTS: settings with JSON values; a configuration's overrides replace some.
+        settings: all of them; they stand in the checkpoint, so that it stays readable when the
+            defaults move on.
+    """
+
+    DEFAULTS: ClassVar[dict[str, Any]]
+
+    def __init__(self, config: NetworkConfig) -> None:
+        """Merge the settings; subclasses build the layers.
+
+        Raises:
+            ParameterError: a setting is unknown.
+        """
+        super().__init__()
+        unknown = sorted(config.overrides.keys() - self.DEFAULTS.keys())
+        if unknown:
+            raise ParameterError(
+                f"Network {config.variant} has no setting {', '.join(unknown)}; it has "
+                f"{', '.join(self.DEFAULTS)}."
+            )
+        self.settings = {**self.DEFAULTS, **config.overrides}
+        self.config = dataclasses.replace(
+            config, time_conditioning=False, overrides=dict(self.settings)
+        )
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Give class logits; see `AbstractNetwork`. t is not looked at."""
+        self.check_sides(x_t)
+        return self.logits(x_t)
+
+    @abstractmethod
+    def logits(self, x: Tensor) -> Tensor:
+        """Give logits, float32 [B, K, H, W], of images whose sides fit, float32 [B, C, H, W]."""
+
+
+def bands_of_one_date(config: NetworkConfig) -> int:
+    """Give the bands of each date of a pair.
+
+    Raises:
+        ParameterError: the input is no pair.
+    """
+    if config.in_channels % 2:
+        raise ParameterError(
+            f"Network {config.variant} compares two dates with the same bands; it was given "
+            f"{config.in_channels} channels. Use it for change."
+        )
+    return config.in_channels // 2
+
+
+def stacked_dates(pair: Tensor) -> Tensor:
+    """Put (before, after) [B, 2C, H, W] below each other, [2B, C, H, W], for one shared encoder."""
+    return torch.cat(pair.chunk(2, dim=1))
+
+
+def conv_norm(in_channels: int, out_channels: int, kernel: int, dilation: int = 1) -> nn.Sequential:
+    """Convolution of the same size, batch normalisation, ReLU."""
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(
+            in_channels, out_channels, kernel, padding=padding, dilation=dilation, bias=False
+        ),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    )
+
+
+def upsampled(features: Tensor, like: Tensor) -> Tensor:
+    """Bring features to the height and width of others, bilinear."""
+    return nn.functional.interpolate(
+        features, size=like.shape[2:], mode="bilinear", align_corners=False
+    )
