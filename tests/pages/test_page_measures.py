@@ -120,14 +120,16 @@ def test_interpret_has_more_views(open_page: OpenPage, tab: str, expected: str, 
     assert len(plots(app)) == count
 
 
-def test_noise_processes_are_compared(open_page: OpenPage) -> None:
+def test_schedules_and_noise_processes_are_compared(open_page: OpenPage) -> None:
     app = open_page("4_Interpret", sample="first", checkpoint="n2m-buildings")
     app.session_state["itp.tabs"] = "Schedulers and noise"
     settle(app.run())
-    app.segmented_control(key="itp.w.compare").set_value("process")
-    settle(app.run())
-    lines = [line["name"] for line in plots(app)[0]["data"] if "mode" in line]
-    assert lines == ["gaussian", "self", "none"]
+    schedules = ["DDPM, DDIM, PNDM", "Heun", "Cosine"]
+    for choice, expected in (("schedule", schedules), ("process", ["gaussian", "self", "none"])):
+        app.segmented_control(key="itp.w.compare").set_value(choice)
+        settle(app.run())
+        lines = [line["name"] for line in plots(app)[0]["data"] if "mode" in line]
+        assert lines == expected
 
 
 def test_models_shows_every_card_with_licence_and_data(open_page: OpenPage) -> None:

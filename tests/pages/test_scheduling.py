@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from page_runs import OpenPage, settle, texts
+from page_runs import texts
 from streamlit.testing.v1 import AppTest
 
 from pages._ui import mixing, scheduling
@@ -57,33 +57,35 @@ def test_pictures_show_the_model_range() -> None:
     np.testing.assert_array_equal(mixing.mixed(x0, 700, "none"), x0)
 
 
-def test_scenes_x_t_is_shown_for_each_distinct_schedule(open_page: OpenPage) -> None:
-    app = open_page("4_Interpret", sample="first", checkpoint="n2m-buildings")
-    app.session_state["itp.tabs"] = "Schedulers and noise"
-    settle(app.run())
+def explained(samples: Path, sample: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The explanation alone, on a page of its own."""
+
+    def script(sample: str, kind: str) -> None:
+        from pages._ui import inputs, scheduling
+
+        found = inputs.sources("change" if kind == "swap" else "segment")
+        scheduling.explain(found[sample], kind)
+
+    monkeypatch.setenv("N2M_SAMPLES", str(samples))
+    return AppTest.from_function(script, args=(sample, kind), default_timeout=120).run()
+
+
+def test_scenes_x_t_is_shown_for_each_distinct_schedule(
+    samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = explained(samples, "first", "gaussian", monkeypatch)
     assert not app.exception
-    assert not app.error
-    text = texts(app)
-    strip = next(part for part in text.splitlines() if 'class="n2m-rows"' in part)
+    assert len(app.get("plotly_chart")) == 3
+    strip = next(part for part in texts(app).splitlines() if 'class="n2m-rows"' in part)
     assert strip.count("<figure>") == 3 * len(scheduling.STRIP_STEPS)
     assert "t = 999: 1.00 x + 157" in strip
     pictures = {line.split('"')[0] for line in strip.split('src="')[1:]}
-    # At t = 0 hardly any noise is there, but its weights differ from schedule to schedule.
     assert len(pictures) == strip.count("<figure>")
-    names = [line["name"] for line in _lines(app)]
-    assert names == ["DDPM, DDIM, PNDM", "Heun", "Cosine"]
 
 
-def test_pair_is_mixed_with_itself_in_the_strip(open_page: OpenPage) -> None:
-    app = open_page("4_Interpret", sample="pair", checkpoint="n2m-change")
-    app.session_state["itp.tabs"] = "Schedulers and noise"
-    settle(app.run())
+def test_pair_is_mixed_with_itself_in_the_strip(
+    samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = explained(samples, "pair", "swap", monkeypatch)
     assert not app.exception
-    assert not app.error
     assert "n the same pair in the other order" in texts(app)
-
-
-def _lines(app: AppTest) -> list[dict[str, str]]:
-    """The lines of the plot of F1, which stands first."""
-    chart = app.get("plotly_chart")[0]
-    return [line for line in json.loads(chart.proto.spec)["data"] if "mode" in line]
