@@ -46,6 +46,8 @@ class NetworkConfig:
             t = 0, the ablation without timestep. Peers have no timestep.
         overrides: entries of the backbone's diffusers configuration, or of the peer's settings,
             that differ from the variant's.
+        shares_dates: whether both halves of a pair go through one backbone side by side and meet in
+            the head (Noise2Map alone); False lets them enter it together, as in the paper.
     """
 
     variant: NetworkName
@@ -53,6 +55,7 @@ class NetworkConfig:
     classes: int
     time_conditioning: bool = True
     overrides: dict[str, Any] = field(default_factory=dict)
+    shares_dates: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Give the configuration as JSON values."""

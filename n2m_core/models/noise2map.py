@@ -9,7 +9,9 @@ Symbols:
 
 Deviations from the paper: the compact network works at half the resolution. A strided convolution
 brings the image down, pixel shuffle brings the features up, and features of the image itself rejoin
-there so that boundaries stay sharp. The paper's configuration is built as published.
+there so that boundaries stay sharp. With `shares_dates` both halves of a pair go through one
+backbone side by side and meet in the last convolution, so that what it knows of one date serves
+both; it costs twice the operations. The paper's configuration is built as published.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from n2m_core.errors import ParameterError
 from n2m_core.models.backbone import build_backbone
 from n2m_core.models.network import AbstractNetwork, NetworkConfig
 
@@ -31,18 +34,28 @@ class Noise2Map(AbstractNetwork):
     """Backbone between an input and an output convolution (paper) or a strided stem (compact)."""
 
     def __init__(self, config: NetworkConfig) -> None:
-        """Build the network with random weights."""
+        """Build the network with random weights.
+
+        Raises:
+            ParameterError: dates are to be shared among an odd number of bands.
+        """
         super().__init__()
         self.config = config
         assert config.variant == "compact" or config.variant == "paper"
+        self.dates = 2 if config.shares_dates else 1
+        if config.in_channels % self.dates:
+            raise ParameterError(
+                f"{config.in_channels} bands can't be shared out to two dates; give an even number."
+            )
+        bands = config.in_channels // self.dates
         self.backbone = build_backbone(config.variant, config.overrides)
         width = int(self.backbone.config["in_channels"])
         if config.variant == "paper":
-            self.stem: nn.Module = nn.Conv2d(config.in_channels, width, 3, padding=1)
-            self.head: nn.Module = nn.Conv2d(width, config.classes, 3, padding=1)
+            self.stem: nn.Module = nn.Conv2d(bands, width, 3, padding=1)
+            self.head: nn.Module = nn.Conv2d(self.dates * width, config.classes, 3, padding=1)
         else:
-            self.stem = CompactStem(config.in_channels, width)
-            self.head = CompactHead(config.in_channels, width, config.classes)
+            self.stem = CompactStem(bands, width)
+            self.head = CompactHead(bands, width, config.classes, self.dates)
 
     @property
     def multiple(self) -> int:
@@ -53,7 +66,8 @@ class Noise2Map(AbstractNetwork):
     @property
     def design(self) -> str:
         """What the network is, for the card."""
-        return f"UNet2DModel, {self.config.variant}"
+        shared = ", shared by both dates" if self.config.shares_dates else ""
+        return f"UNet2DModel, {self.config.variant}{shared}"
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Give class logits in one pass.
@@ -71,11 +85,12 @@ class Noise2Map(AbstractNetwork):
         self.check_sides(x_t)
         if not self.config.time_conditioning:
             t = torch.zeros_like(t)
+        apart = torch.cat(x_t.chunk(self.dates, dim=1))
+        features = self.backbone(self.stem(apart), t.repeat(self.dates))
         if isinstance(self.head, CompactHead):
-            logits = self.head(self.backbone(self.stem(x_t), t), x_t)
-        else:
-            logits = self.head(self.backbone(self.stem(x_t), t))
-        return torch.as_tensor(logits)
+            together = torch.cat(self.head.raised(features, apart).chunk(self.dates), dim=1)
+            return torch.as_tensor(self.head.logits(together))
+        return torch.as_tensor(self.head(torch.cat(features.chunk(self.dates), dim=1)))
 
 
 class CompactStem(nn.Module):
@@ -94,15 +109,15 @@ class CompactStem(nn.Module):
 class CompactHead(nn.Module):
     """Bring features up by pixel shuffle and join them with features of the image itself."""
 
-    def __init__(self, in_channels: int, width: int, classes: int) -> None:
-        """Build the up path."""
+    def __init__(self, bands: int, width: int, classes: int, dates: int) -> None:
+        """Build the up path of one date, and the classifier of one or both."""
         super().__init__()
         self.to_full = nn.Conv2d(width, 4 * UP_CHANNELS, 1)
-        self.edges = nn.Conv2d(in_channels, EDGE_CHANNELS, 3, padding=1)
-        self.logits = nn.Conv2d(UP_CHANNELS + EDGE_CHANNELS, classes, 3, padding=1)
+        self.edges = nn.Conv2d(bands, EDGE_CHANNELS, 3, padding=1)
+        self.logits = nn.Conv2d(dates * (UP_CHANNELS + EDGE_CHANNELS), classes, 3, padding=1)
 
-    def forward(self, half: Tensor, x_t: Tensor) -> Tensor:
-        """Give logits [B, K, H, W] from features at half the resolution and the input."""
+    def raised(self, half: Tensor, x_t: Tensor) -> Tensor:
+        """Give features [B, 24, H, W] from those at half the resolution and the input."""
         up = functional.silu(functional.pixel_shuffle(self.to_full(half), 2))
         edges = functional.silu(self.edges(x_t))
-        return torch.as_tensor(self.logits(torch.cat([up, edges], dim=1)))
+        return torch.cat([up, edges], dim=1)

@@ -8,6 +8,9 @@ Self-attention (Vaswani et al., "Attention Is All You Need", NeurIPS 2017, Eq. 1
 the pixel j of a block's grid: softmax over j of q_i k_j / sqrt(d), with q and k from the block's
 own projections, averaged over its heads.
 
+Where both dates of a pair go through one backbone side by side, features and attention are those of
+the half that holds the later date at t = 0.
+
 Symbols: x_t noisy input, float32 [C, H, W]; N = h w pixels of a block's grid; d channels of a head.
 """
 
@@ -26,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from n2m_core.checkpoints import LoadedModel
+from n2m_core.errors import CheckpointError
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.models.noise2map import Noise2Map
 from n2m_core.tasks.change import align_pair
@@ -89,7 +93,8 @@ class AttentionLayer:
     def from_pixel(self, row: int, column: int) -> Floats:
         """Give the attention of a pixel of the window to the block's grid, float32 [h, w]."""
         at_row, at_column = self.cell(row, column)
-        return self.weights[at_row * self.grid[1] + at_column].reshape(self.grid)
+        found: Floats = self.weights[at_row * self.grid[1] + at_column].reshape(self.grid)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +137,7 @@ def run(
         resolution, at most as large as the card's windows.
 
     Raises:
-        CheckpointError: the checkpoint is for the other task.
+        CheckpointError: the checkpoint is for the other task, or of a network of another kind.
         BandError: an image lacks bands.
         GridError: no pixel with data, or too coarse or too fine an image.
     """
@@ -231,7 +236,13 @@ def depths_of(network: Noise2Map) -> dict[str, nn.Module]:
 def _look(
     model: LoadedModel, x_t: Tensor, timestep: int
 ) -> tuple[tuple[Depth, ...], tuple[AttentionLayer, ...], tuple[str, ...]]:
-    """Run one pass and keep what the hooks see."""
+    """Run one pass and keep what the hooks see; of the later half where each has its own pass."""
+    network = model.model
+    if not isinstance(network, Noise2Map):
+        raise CheckpointError(
+            f"{model.card.title} is no Noise2Map network ({network.design}); features and "
+            "attention are shown for Noise2Map alone."
+        )
     side = x_t.shape[-2]
     depths: list[Depth] = []
     layers: list[AttentionLayer] = []
@@ -239,7 +250,7 @@ def _look(
 
     def keep_features(name: str, output: Any) -> None:  # noqa: ANN401  a tensor, or a tuple of it
         features = output[0] if isinstance(output, tuple) else output
-        held = features[0].float().cpu().numpy()
+        held = features[-1].float().cpu().numpy()
         stride = max(1, round(side / held.shape[1]))
         depths.append(Depth(name, stride, len(held), *principal_picture(held)))
 
@@ -248,7 +259,7 @@ def _look(
         if height * width > MAX_CELLS:
             left_out.append(name)
             return
-        weights = attention_weights(block, hidden)[0]
+        weights = attention_weights(block, hidden)[-1]
         mean = weights.mean(dim=0).cpu().numpy()
         stride = max(1, round(side / height))
         layers.append(AttentionLayer(name, stride, len(weights), (height, width), mean))
@@ -257,16 +268,16 @@ def _look(
         block.register_forward_hook(
             lambda _module, _args, output, name=name: keep_features(name, output)
         )
-        for name, block in depths_of(model.model).items()
+        for name, block in depths_of(network).items()
     ] + [
         block.register_forward_hook(
             lambda module, args, _output, name=name: keep_attention(name, module, args[0])
         )
-        for name, block in attention_blocks(model.model).items()
+        for name, block in attention_blocks(network).items()
     ]
     with _removed_after(watched), torch.inference_mode():
         t = torch.tensor([timestep], dtype=torch.int64, device=model.device)
-        model.model(x_t.to(model.device), t)
+        network(x_t.to(model.device), t)
     return tuple(depths), tuple(layers), tuple(left_out)
 
 

@@ -117,12 +117,14 @@ class NetworkChoice:
             an optional subfolder (`owner/name/subfolder`), whose backbone the network starts from;
             of ddpm-cd: a folder that `n2m pretrain` wrote, whose network gives the features.
         overrides: entries of the backbone's diffusers configuration, or settings of the peer.
+        shares_dates: whether both dates go through one backbone side by side; see `NetworkConfig`.
     """
 
     variant: NetworkName = "compact"
     time_conditioning: bool = True
     backbone_from: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
+    shares_dates: bool = False
 
 
 @dataclass(frozen=True)

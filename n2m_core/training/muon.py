@@ -54,12 +54,11 @@ def orthogonalized(matrix: Tensor, rounds: int = ROUNDS) -> Tensor:
     a, b, c = COEFFICIENTS
     eye = torch.eye(gram.shape[0], dtype=gram.dtype, device=gram.device)
     product = eye
-    for done in range(rounds):
+    for _ in range(rounds):
         factor = torch.addmm(b * gram, gram, gram, alpha=c).add_(eye, alpha=a)
-        product = factor @ product if done else factor
-        if done < rounds - 1:
-            gram = factor @ gram @ factor
-    found = product @ wide
+        product = factor @ product
+        gram = factor @ gram @ factor
+    found = torch.matmul(product, wide)
     return found.T if is_tall else found
 
 

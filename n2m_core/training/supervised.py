@@ -124,6 +124,7 @@ def _noise2map(config: TrainConfig, variant: Variant) -> Noise2Map:
         time_conditioning=choice.time_conditioning,
         # Spelled out, so that the weights stay readable when the defaults move on.
         overrides=full_settings(variant, overrides),
+        shares_dates=choice.shares_dates,
     )
     model = _seeded(network, config.seed)
     assert isinstance(model, Noise2Map)
@@ -167,10 +168,11 @@ def _network_named(name: str) -> AbstractNetwork:
 
 
 def take_weights(model: nn.Module, other: nn.Module) -> tuple[int, int]:
-    """Copy every tensor of another network that has the same name and shape.
+    """Copy every tensor of another network that fits, by name and shape.
 
-    Single-date kernels enter a two-date network on both dates, with opposite signs: at first it
-    looks at the difference.
+    A single-date kernel enters a network that takes both dates together on both of them, with
+    opposite signs: at first it looks at the difference. Where each date has its own pass, the
+    classifier of buildings becomes one of buildings that came and went.
 
     Args:
         model: changed in place.
@@ -185,16 +187,25 @@ def take_weights(model: nn.Module, other: nn.Module) -> tuple[int, int]:
     state, source = model.state_dict(), other.state_dict()
     taken = 0
     for name, tensor in state.items():
-        value = source.get(name)
-        if value is None:
-            continue
-        if value.shape == tensor.shape:
+        value = _fitted(source[name], tensor.shape) if name in source else None
+        if value is not None:
             tensor.copy_(value)
-        elif value.ndim == 4 and tensor.shape[1] == 2 * value.shape[1]:
-            tensor.copy_(torch.cat([-value, value], dim=1))
-        else:
-            continue
-        taken += 1
+            taken += 1
     if not taken:
         raise CheckpointError("The weights to start from fit this network nowhere.")
     return taken, len(state)
+
+
+def _fitted(value: Tensor, shape: torch.Size) -> Tensor | None:
+    """Give a tensor in the shape of its namesake, None where there is no way."""
+    if value.shape == shape:
+        return value
+    if value.ndim != 4 or shape[1] != 2 * value.shape[1]:
+        return None
+    if shape[0] == value.shape[0]:
+        return torch.cat([-value, value], dim=1)
+    if (value.shape[0], shape[0]) == (2, 3):
+        gain = value[1:] - value[:1]  # for a building, in one date
+        built = torch.cat([-gain, gain], dim=1)
+        return torch.cat([torch.zeros_like(built), built, -built])
+    return None

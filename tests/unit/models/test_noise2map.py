@@ -7,7 +7,7 @@ import torch
 
 from n2m_core.errors import CheckpointError, ParameterError
 from n2m_core.models.backbone import PAPER_PARAMETERS, build_backbone, load_backbone
-from n2m_core.models.noise2map import NetworkConfig, Noise2Map
+from n2m_core.models.noise2map import CompactHead, NetworkConfig, Noise2Map
 
 TINY = {
     "in_channels": 8,
@@ -111,3 +111,30 @@ def test_backbone_folder_with_damaged_weights_is_refused(tmp_path: Path) -> None
     (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(b"\x00" * 64)
     with pytest.raises(CheckpointError, match="can't be loaded"):
         load_backbone(tmp_path)
+
+
+def test_shared_dates_each_have_their_own_pass() -> None:
+    torch.manual_seed(0)
+    config = NetworkConfig("compact", 6, 3, overrides=TINY, shares_dates=True)
+    model = Noise2Map(config).eval()
+    assert isinstance(model.head, CompactHead)
+    pair, t = torch.randn(2, 6, 32, 32), torch.tensor([3, 500])
+    with torch.no_grad():
+        raised = [
+            model.head.raised(model.backbone(model.stem(date), t), date)
+            for date in pair.chunk(2, 1)
+        ]
+        wanted = model.head.logits(torch.cat(raised, dim=1))
+        torch.testing.assert_close(model(pair, t), wanted)
+
+
+def test_shared_dates_work_at_the_papers_size_too() -> None:
+    small = {"block_out_channels": (8, 8), "norm_num_groups": 4, "layers_per_block": 1}
+    blocks = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2}
+    model = Noise2Map(NetworkConfig("paper", 6, 2, True, small | blocks, shares_dates=True)).eval()
+    assert model(torch.zeros(1, 6, 8, 8), torch.zeros(1, dtype=torch.int64)).shape == (1, 2, 8, 8)
+
+
+def test_an_odd_number_of_bands_has_no_two_dates() -> None:
+    with pytest.raises(ParameterError, match="3 bands can't be shared out"):
+        Noise2Map(NetworkConfig("compact", 3, 2, overrides=TINY, shares_dates=True))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tiny_models import drawn_pair, drawn_scene, untrained_network
 
 from n2m_core import checkpoints
 from n2m_core.errors import CheckpointError, ConfigError
+from n2m_core.models.noise2map import Noise2Map
 from n2m_core.training.config import load_config
 from n2m_core.training.loop import RunParams
 from n2m_core.training.runner import train
@@ -221,6 +223,23 @@ def test_a_pair_network_starts_from_single_date_weights() -> None:
     kernel = single.stem.get_parameter("to_half.weight")
     both = pair.stem.get_parameter("to_half.weight")
     torch.testing.assert_close(both, torch.cat([-kernel, kernel], 1))
+
+
+def test_buildings_become_buildings_that_came_and_went() -> None:
+    single = untrained_network("segment", 2)
+    shared = dataclasses.replace(single.config, in_channels=6, classes=3, shares_dates=True)
+    pair = Noise2Map(shared).eval()
+    taken, of = take_weights(pair, single)
+    assert taken == of - 1  # the bias of the classes has no counterpart
+    dates = torch.randn(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    t = torch.zeros(1, dtype=torch.int64)
+    with torch.no_grad():
+        before, after = (logits[:, 1] - logits[:, 0] for logits in (single(d, t) for d in dates))
+        bias = pair.head.get_submodule("logits").get_parameter("bias")
+        logits = pair(torch.cat([*dates], dim=1), t) - bias.view(1, 3, 1, 1)
+    gone = before - after
+    wanted = torch.stack([torch.zeros_like(gone), -gone, gone], dim=1)
+    torch.testing.assert_close(logits, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_weights_that_fit_nowhere_are_refused() -> None:
