@@ -106,6 +106,12 @@ def strip(app: App) -> None:
     app.page.wait_for_selector(".n2m-strip")
 
 
+def lesson(app: App) -> None:
+    """Wait for the two pictures of a step."""
+    app.page.get_by_text("x_t at t =").first.wait_for()
+    app.settle()
+
+
 SHOTS = (
     Shot("home", "", strip),
     Shot("segment", "Segment", map_is_there("Map of")),
@@ -118,6 +124,9 @@ SHOTS = (
     Shot("interpret", "Interpret", plot),
     Shot("decision", "Interpret", tab("Decision time", 'iframe[title^="Decision"]'), height=1000),
     Shot("calibration", "Interpret", tab("Calibration", ".js-plotly-plot")),
+    Shot("features", "Interpret", tab("Features", "img, .js-plotly-plot"), height=1000),
+    Shot("fails", "Interpret", tab("Where it fails", 'iframe[title^="Errors"]'), height=1000),
+    Shot("lesson", "Lesson?step=1", lesson),
     Shot("models", "Models", lambda app: None),
     Shot("phone", "Segment", map_is_there("Map of"), width=400, height=860, dark=True),
 )

@@ -187,7 +187,7 @@ def take_weights(model: nn.Module, other: nn.Module) -> tuple[int, int]:
     state, source = model.state_dict(), other.state_dict()
     taken = 0
     for name, tensor in state.items():
-        value = _fitted(source[name], tensor.shape) if name in source else None
+        value = _fitted(name, source[name], tensor.shape) if name in source else None
         if value is not None:
             tensor.copy_(value)
             taken += 1
@@ -196,14 +196,14 @@ def take_weights(model: nn.Module, other: nn.Module) -> tuple[int, int]:
     return taken, len(state)
 
 
-def _fitted(value: Tensor, shape: torch.Size) -> Tensor | None:
+def _fitted(name: str, value: Tensor, shape: torch.Size) -> Tensor | None:
     """Give a tensor in the shape of its namesake, None where there is no way."""
     if value.shape == shape:
         return value
     if value.ndim != 4 or shape[1] != 2 * value.shape[1]:
         return None
-    if shape[0] == value.shape[0]:
-        return torch.cat([-value, value], dim=1)
+    if not name.startswith("head.logits"):
+        return torch.cat([-value, value], dim=1) if shape[0] == value.shape[0] else None
     if (value.shape[0], shape[0]) == (2, 3):
         gain = value[1:] - value[:1]  # for a building, in one date
         built = torch.cat([-gain, gain], dim=1)
