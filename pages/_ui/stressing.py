@@ -24,11 +24,11 @@ KINDS: dict[Kind, str] = {
     "shift": "Shift",
 }
 AXES: dict[Kind, str] = {
-    "noise": "standard deviation of the noise, share of the image's range",
-    "blur": "standard deviation of the blur, pixels of the image",
+    "noise": "noise, standard deviation in % of range",
+    "blur": "blur, standard deviation in pixels",
     "haze": "veil towards white",
     "jpeg": "JPEG quality",
-    "shift": "shift to the right, pixels of the image",
+    "shift": "shift to the right, pixels",
 }
 
 
