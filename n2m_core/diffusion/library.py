@@ -35,8 +35,10 @@ with _unseen("transformers"):
         PNDMScheduler,
         UNet2DModel,
     )
+    from diffusers.models.attention_processor import Attention
 
 __all__ = [
+    "Attention",
     "DDIMScheduler",
     "DDPMScheduler",
     "HeunDiscreteScheduler",

@@ -109,6 +109,25 @@ class AbstractNetwork(nn.Module, ABC):
             )
 
 
+def bands_of_one_date(config: NetworkConfig) -> int:
+    """Give the bands of each date of a pair.
+
+    Raises:
+        ParameterError: the input is no pair.
+    """
+    if config.in_channels % 2:
+        raise ParameterError(
+            f"Network {config.variant} compares two dates with the same bands; it was given "
+            f"{config.in_channels} channels. Use it for change."
+        )
+    return config.in_channels // 2
+
+
+def stacked_dates(pair: Tensor) -> Tensor:
+    """Put (before, after) [B, 2C, H, W] below each other, [2B, C, H, W], for one shared encoder."""
+    return torch.cat(pair.chunk(2, dim=1))
+
+
 def channels_last(model: Module) -> Module:
     """Lay the kernels out channels last, which convolutions like better; in place."""
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it

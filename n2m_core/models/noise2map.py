@@ -20,9 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n2m_core.errors import ParameterError
 from n2m_core.models.backbone import build_backbone
-from n2m_core.models.network import AbstractNetwork, NetworkConfig
+from n2m_core.models.network import (
+    AbstractNetwork,
+    NetworkConfig,
+    bands_of_one_date,
+    stacked_dates,
+)
 
 __all__ = ["NetworkConfig", "Noise2Map"]
 
@@ -43,11 +47,7 @@ class Noise2Map(AbstractNetwork):
         self.config = config
         assert config.variant == "compact" or config.variant == "paper"
         self.dates = 2 if config.shares_dates else 1
-        if config.in_channels % self.dates:
-            raise ParameterError(
-                f"{config.in_channels} bands can't be shared out to two dates; give an even number."
-            )
-        bands = config.in_channels // self.dates
+        bands = bands_of_one_date(config) if config.shares_dates else config.in_channels
         self.backbone = build_backbone(config.variant, config.overrides)
         width = int(self.backbone.config["in_channels"])
         if config.variant == "paper":
@@ -85,7 +85,7 @@ class Noise2Map(AbstractNetwork):
         self.check_sides(x_t)
         if not self.config.time_conditioning:
             t = torch.zeros_like(t)
-        apart = torch.cat(x_t.chunk(self.dates, dim=1))
+        apart = stacked_dates(x_t) if self.config.shares_dates else x_t
         features = self.backbone(self.stem(apart), t.repeat(self.dates))
         if isinstance(self.head, CompactHead):
             together = torch.cat(self.head.raised(features, apart).chunk(self.dates), dim=1)

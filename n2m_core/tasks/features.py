@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.models.attention_processor import Attention
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from n2m_core.checkpoints import LoadedModel
+from n2m_core.diffusion.library import Attention
 from n2m_core.errors import CheckpointError
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.models.noise2map import Noise2Map

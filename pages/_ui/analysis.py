@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from n2m_core.geo_image import GeoImage, Progress
-from pages._ui import compute, jobs, resources, results
+from pages._ui import compute, frame, jobs, resources, results
 from pages._ui.compute import Choices
 from pages._ui.inputs import Source
 
@@ -62,6 +62,14 @@ def scenes(sources: list[Source], card: CheckpointCard, choices: Choices) -> lis
         if truth is not None:
             images = compute.images_of(source, choices)
             found.append(Scene(source.title, images, truth, source.paths))
+    return found
+
+
+def scored(source: Source, card: CheckpointCard, choices: Choices) -> list[Scene]:
+    """The one scene with its truth; none, and a line on the page, where it has no truth."""
+    found = scenes([source], card, choices)
+    if not found:
+        frame.empty("No truth for this scene", "Drop a mask of it on the Segment or Change page.")
     return found
 
 

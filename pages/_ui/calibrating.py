@@ -22,9 +22,8 @@ OWN = "own"
 
 def calibrated(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
     """How often the map is right against how sure it is, and the error of that over t."""
-    known = analysis.scenes([source], card, choices)
+    known = analysis.scored(source, card, choices)
     if not known:
-        frame.empty("No truth for this scene", "Drop a mask of it on the Segment or Change page.")
         return
     frame.quiet(
         "Of the pixels that a map is 70 % sure of, 70 % should be right. The diagram shows it for "

@@ -42,14 +42,13 @@ if TYPE_CHECKING:
 SCORES = {"f1": "F1", "iou": "IoU", "boundary_iou": "Boundary IoU"}
 BY_SIZE = {"size": "F1 by size"}
 COARSE = (0, 258, 500, 750, 999)
-_pick = choosing.pick
 
 
 def scores(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
     """Scores against the timestep: with the plain twin and every class, or by object size."""
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
-        score = _pick("itp.w.score", "Score", SCORES | BY_SIZE)
+        score = choosing.pick("itp.w.score", "Score", SCORES | BY_SIZE)
     with right:
         everything = st.toggle(
             "Score all samples",
@@ -176,11 +175,10 @@ def csv_bytes(report: Report, other: Report | None) -> bytes:
 
 def comparison(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
     """Schedules beside each other, and noise processes beside each other."""
-    known = analysis.scenes([source], card, choices)
+    known = analysis.scored(source, card, choices)
     if not known:
-        frame.empty("No truth for this scene", "Drop a mask of it on the Segment or Change page.")
         return
-    kind = _pick(
+    kind = choosing.pick(
         "itp.w.compare", "Compare", {"schedule": "Schedulers", "process": "Noise processes"}
     )
     few = replace(sweep, timesteps=COARSE, seeds=1)

@@ -34,9 +34,8 @@ AXES: dict[Kind, str] = {
 
 def stressed(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
     """F1 against the strength of one perturbation."""
-    known = analysis.scenes([source], card, choices)
+    known = analysis.scored(source, card, choices)
     if not known:
-        frame.empty("No truth for this scene", "Drop a mask of it on the Segment or Change page.")
         return
     frame.quiet(
         "The image is spoilt before the network sees it, the truth stays as it is, and each "

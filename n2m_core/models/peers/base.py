@@ -1,4 +1,4 @@
-"""What the peers share: settings with defaults, checked sides, a pair taken apart."""
+"""What the peers share: settings with defaults, checked sides, small building blocks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from n2m_core.errors import ParameterError
@@ -18,11 +17,15 @@ class AbstractPeer(AbstractNetwork):
 
     Attributes:
         DEFAULTS: settings with JSON values; a configuration's overrides replace some.
+        DESIGN: what the network is, for the card.
+        STRIDE: how much smaller its coarsest features are; sides must be multiples of it, px.
         settings: all of them; they stand in the checkpoint, so that it stays readable when the
             defaults move on.
     """
 
     DEFAULTS: ClassVar[dict[str, Any]]
+    DESIGN: ClassVar[str]
+    STRIDE: ClassVar[int]
 
     def __init__(self, config: NetworkConfig) -> None:
         """Merge the settings; subclasses build the layers.
@@ -42,6 +45,16 @@ class AbstractPeer(AbstractNetwork):
             config, time_conditioning=False, overrides=dict(self.settings)
         )
 
+    @property
+    def multiple(self) -> int:
+        """Height and width of the input must be multiples of this, px."""
+        return self.STRIDE
+
+    @property
+    def design(self) -> str:
+        """What the network is, for the card."""
+        return self.DESIGN
+
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Give class logits; see `AbstractNetwork`. t is not looked at."""
         self.check_sides(x_t)
@@ -50,25 +63,6 @@ class AbstractPeer(AbstractNetwork):
     @abstractmethod
     def logits(self, x: Tensor) -> Tensor:
         """Give logits, float32 [B, K, H, W], of images whose sides fit, float32 [B, C, H, W]."""
-
-
-def bands_of_one_date(config: NetworkConfig) -> int:
-    """Give the bands of each date of a pair.
-
-    Raises:
-        ParameterError: the input is no pair.
-    """
-    if config.in_channels % 2:
-        raise ParameterError(
-            f"Network {config.variant} compares two dates with the same bands; it was given "
-            f"{config.in_channels} channels. Use it for change."
-        )
-    return config.in_channels // 2
-
-
-def stacked_dates(pair: Tensor) -> Tensor:
-    """Put (before, after) [B, 2C, H, W] below each other, [2B, C, H, W], for one shared encoder."""
-    return torch.cat(pair.chunk(2, dim=1))
 
 
 def conv_norm(in_channels: int, out_channels: int, kernel: int, dilation: int = 1) -> nn.Sequential:

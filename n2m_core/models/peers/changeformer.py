@@ -14,15 +14,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from n2m_core.models.network import NetworkConfig
-from n2m_core.models.peers.base import (
-    AbstractPeer,
-    bands_of_one_date,
-    conv_norm,
-    stacked_dates,
-    upsampled,
-)
-from n2m_core.models.peers.segformer import STRIDE, encoder_config
+from n2m_core.models.network import NetworkConfig, bands_of_one_date, stacked_dates
+from n2m_core.models.peers.base import AbstractPeer, conv_norm, upsampled
+from n2m_core.models.peers.segformer import SegFormer, encoder_config
 
 
 class ChangeFormer(AbstractPeer):
@@ -36,6 +30,8 @@ class ChangeFormer(AbstractPeer):
         "half": 32,
         "full": 16,
     }
+    DESIGN: ClassVar[str] = "Siamese transformer in ChangeFormer's manner (transformers)"
+    STRIDE: ClassVar[int] = SegFormer.STRIDE
 
     def __init__(self, config: NetworkConfig) -> None:
         """Build the network with random weights."""
@@ -54,16 +50,6 @@ class ChangeFormer(AbstractPeer):
         self.to_half = Doubling(width, chosen["half"])
         self.to_full = Doubling(chosen["half"], chosen["full"])
         self.classify = nn.Conv2d(chosen["full"], config.classes, 3, padding=1)
-
-    @property
-    def multiple(self) -> int:
-        """Height and width of the input must be multiples of this, px."""
-        return STRIDE
-
-    @property
-    def design(self) -> str:
-        """What the network is, for the card."""
-        return "Siamese transformer in ChangeFormer's manner (transformers)"
 
     def encoded(self, images: Tensor) -> list[Tensor]:
         """Give the features of single dates, fine to coarse, [B, width, h, w] each."""

@@ -25,14 +25,9 @@ from torch import Tensor, nn
 from n2m_core.diffusion.noise import NoiseProcess, make_schedule, position_noise
 from n2m_core.errors import ParameterError
 from n2m_core.models.backbone import full_settings
-from n2m_core.models.network import NetworkConfig
+from n2m_core.models.network import NetworkConfig, bands_of_one_date, stacked_dates
 from n2m_core.models.noise2map import Noise2Map
-from n2m_core.models.peers.base import (
-    AbstractPeer,
-    bands_of_one_date,
-    stacked_dates,
-    upsampled,
-)
+from n2m_core.models.peers.base import AbstractPeer, upsampled
 from n2m_core.models.peers.sr3_unet import SR3UNet
 
 TIMESTEPS = (50, 100, 400)
@@ -146,6 +141,7 @@ class FrozenFeatureDetector(AbstractPeer):
         "timesteps": list(TIMESTEPS),
         "noise_seed": 0,
     }
+    DESIGN: ClassVar[str] = "Frozen diffusion features in DDPM-CD's manner, six passes"
 
     def __init__(self, config: NetworkConfig) -> None:
         """Build the network with random weights.
@@ -173,11 +169,6 @@ class FrozenFeatureDetector(AbstractPeer):
     def multiple(self) -> int:
         """Height and width of the input must be multiples of this, px."""
         return self.denoiser.multiple
-
-    @property
-    def design(self) -> str:
-        """What the network is, for the card."""
-        return "Frozen diffusion features in DDPM-CD's manner (UNet2DModel), six passes"
 
     def train(self, mode: bool = True) -> FrozenFeatureDetector:
         """Set the head's mode; the denoiser stays as it was pretrained."""

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from n2m_core.models.network import NetworkConfig
 from n2m_core.models.peers.base import AbstractPeer, conv_norm, upsampled
 
-STRIDE = 16
 LOW_CHANNELS = 32  # few, so that the decoder can't lean on fine features alone (section 3.1)
 
 
@@ -33,6 +32,8 @@ class DeepLabV3Plus(AbstractPeer):
         "rates": [2, 4, 6],
         "decoder": 96,
     }
+    DESIGN: ClassVar[str] = "DeepLabV3+ on a ResNet (transformers)"
+    STRIDE: ClassVar[int] = 16
 
     def __init__(self, config: NetworkConfig) -> None:
         """Build the network with random weights."""
@@ -57,16 +58,6 @@ class DeepLabV3Plus(AbstractPeer):
             conv_norm(chosen["decoder"], chosen["decoder"], 3),
             nn.Conv2d(chosen["decoder"], config.classes, 1),
         )
-
-    @property
-    def multiple(self) -> int:
-        """Height and width of the input must be multiples of this, px."""
-        return STRIDE
-
-    @property
-    def design(self) -> str:
-        """What the network is, for the card."""
-        return "DeepLabV3+ on a ResNet (transformers)"
 
     def logits(self, x: Tensor) -> Tensor:
         """Give logits [B, K, H, W]."""

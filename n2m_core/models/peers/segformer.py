@@ -16,8 +16,6 @@ from torch import Tensor
 from n2m_core.models.network import NetworkConfig
 from n2m_core.models.peers.base import AbstractPeer, upsampled
 
-STRIDE = 32
-
 
 def encoder_config(settings: dict[str, Any], in_channels: int, **head: int) -> Any:  # noqa: ANN401
     """Give transformers' configuration of the encoder; `head` adds the decoder's entries."""
@@ -43,6 +41,8 @@ class SegFormer(AbstractPeer):
         "heads": [1, 2, 5, 8],
         "decoder": 256,
     }
+    DESIGN: ClassVar[str] = "SegFormer (transformers)"
+    STRIDE: ClassVar[int] = 32
 
     def __init__(self, config: NetworkConfig) -> None:
         """Build the network with random weights."""
@@ -57,16 +57,6 @@ class SegFormer(AbstractPeer):
                 num_labels=config.classes,
             )
         )
-
-    @property
-    def multiple(self) -> int:
-        """Height and width of the input must be multiples of this, px."""
-        return STRIDE
-
-    @property
-    def design(self) -> str:
-        """What the network is, for the card."""
-        return "SegFormer (transformers)"
 
     def logits(self, x: Tensor) -> Tensor:
         """Give logits [B, K, H, W]."""

@@ -17,10 +17,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from n2m_core.models.network import NetworkConfig
-from n2m_core.models.peers.base import AbstractPeer, bands_of_one_date, stacked_dates
+from n2m_core.models.network import NetworkConfig, bands_of_one_date, stacked_dates
+from n2m_core.models.peers.base import AbstractPeer
 
-HALVINGS = 4
 GROUPS = 8
 
 
@@ -36,21 +35,13 @@ class UNet(AbstractPeer):
     """monai's UNet. Given two dates it sees them stacked from the first convolution on."""
 
     DEFAULTS: ClassVar[dict[str, Any]] = {"features": [16, 32, 80, 192, 576, 16]}
+    DESIGN: ClassVar[str] = "UNet (monai BasicUNet)"
+    STRIDE: ClassVar[int] = 16
 
     def __init__(self, config: NetworkConfig) -> None:
         """Build the network with random weights."""
         super().__init__(config)
         self.net = _basic_unet(config.in_channels, config.classes, self.settings["features"])
-
-    @property
-    def multiple(self) -> int:
-        """Height and width of the input must be multiples of this, px."""
-        return 1 << HALVINGS
-
-    @property
-    def design(self) -> str:
-        """What the network is, for the card."""
-        return "UNet (monai BasicUNet)"
 
     def logits(self, x: Tensor) -> Tensor:
         """Give logits [B, K, H, W]."""
@@ -61,22 +52,14 @@ class SiameseUNet(AbstractPeer):
     """monai's UNet with one encoder for both dates; its decoder sees their differences alone."""
 
     DEFAULTS: ClassVar[dict[str, Any]] = {"features": [16, 24, 64, 160, 512, 16]}
+    DESIGN: ClassVar[str] = "Siamese UNet (monai BasicUNet), signed differences"
+    STRIDE: ClassVar[int] = 16
 
     def __init__(self, config: NetworkConfig) -> None:
         """Build the network with random weights."""
         super().__init__(config)
         bands = bands_of_one_date(config)
         self.net = _basic_unet(bands, config.classes, self.settings["features"])
-
-    @property
-    def multiple(self) -> int:
-        """Height and width of the input must be multiples of this, px."""
-        return 1 << HALVINGS
-
-    @property
-    def design(self) -> str:
-        """What the network is, for the card."""
-        return "Siamese UNet (monai BasicUNet), signed differences"
 
     def logits(self, x: Tensor) -> Tensor:
         """Give logits [B, K, H, W] of pairs [B, 2C, H, W]."""

@@ -17,8 +17,6 @@ from torch import Tensor
 from n2m_core.models.network import NetworkConfig
 from n2m_core.models.peers.base import AbstractPeer
 
-STRIDE = 32
-
 
 class UPerNet(AbstractPeer):
     """transformers' `UperNetForSemanticSegmentation` on its ResNet."""
@@ -29,6 +27,8 @@ class UPerNet(AbstractPeer):
         "depths": [2, 2, 2, 2],
         "decoder": 96,
     }
+    DESIGN: ClassVar[str] = "UPerNet on a ResNet (transformers)"
+    STRIDE: ClassVar[int] = 32
 
     def __init__(self, config: NetworkConfig) -> None:
         """Build the network with random weights."""
@@ -52,16 +52,6 @@ class UPerNet(AbstractPeer):
                 num_labels=config.classes,
             )
         )
-
-    @property
-    def multiple(self) -> int:
-        """Height and width of the input must be multiples of this, px."""
-        return STRIDE
-
-    @property
-    def design(self) -> str:
-        """What the network is, for the card."""
-        return "UPerNet on a ResNet (transformers)"
 
     def logits(self, x: Tensor) -> Tensor:
         """Give logits [B, K, H, W]."""

@@ -136,5 +136,5 @@ def test_shared_dates_work_at_the_papers_size_too() -> None:
 
 
 def test_an_odd_number_of_bands_has_no_two_dates() -> None:
-    with pytest.raises(ParameterError, match="3 bands can't be shared out"):
+    with pytest.raises(ParameterError, match="it was given 3 channels"):
         Noise2Map(NetworkConfig("compact", 3, 2, overrides=TINY, shares_dates=True))
