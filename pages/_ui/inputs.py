@@ -85,8 +85,8 @@ def say_what_is_missing(task: str | None = None) -> None:
     if not resources.cards(task):
         frame.empty(
             f"No trained weights{what} are installed",
-            "This page needs a checkpoint in the checkpoints folder. Fetch the repository again "
-            "with its checkpoints, or train one with n2m train.",
+            "This page needs a checkpoint in the checkpoints folder. Train one with n2m train and "
+            "a file of configs/; where the repository ships one, fetch it again.",
         )
     else:
         frame.empty("No samples are installed", "Drop files of your own, or run n2m samples.")
