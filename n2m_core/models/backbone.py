@@ -83,9 +83,50 @@ class Backbone(nn.Module):
         """
         return torch.as_tensor(self.unet.time_proj(t)).float()
 
+    @property
+    def skip_channels(self) -> list[int]:
+        """Channels of what `encode` gives: finest first, that behind the middle last."""
+        widths = [int(w) for w in self.config["block_out_channels"]]
+        layers = int(self.config["layers_per_block"])
+        each = [w for w in widths for _ in range(layers + 1)][:-1]  # the last has no strided layer
+        return [widths[0], *each, widths[-1]]
+
     def forward(self, features: Tensor, t: Tensor) -> Tensor:
         """Give features of the input's size, float32 [B, C_out, H, W]; t is int64 [B]."""
         return cast("Tensor", self.unet(features, t).sample)
+
+    def encode(self, features: Tensor, t: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Run the way down and the middle.
+
+        Args:
+            features: float32 [B, C_in, H, W].
+            t: timesteps, int64 [B].
+
+        Returns:
+            (what the way up takes, as `skip_channels` lists it; embedding of t, [B, E]).
+        """
+        net = self.unet
+        embedding = net.time_embedding(net.time_proj(t).to(features.dtype))
+        hidden = net.conv_in(features)
+        skips = [hidden]
+        for block in net.down_blocks:
+            hidden, passed = block(hidden_states=hidden, temb=embedding)
+            skips.extend(passed)
+        return [*skips, net.mid_block(hidden, embedding)], embedding
+
+    def decode(self, skips: list[Tensor], embedding: Tensor) -> Tensor:
+        """Run the way up on what `encode` gave, perhaps changed between.
+
+        Returns:
+            The same as `forward` where nothing was changed, float32 [B, C_out, H, W].
+        """
+        net = self.unet
+        *skips, hidden = skips
+        for block in net.up_blocks:
+            count = len(block.resnets)
+            hidden = block(hidden, tuple(skips[-count:]), embedding)
+            skips = skips[:-count]
+        return torch.as_tensor(net.conv_out(net.conv_act(net.conv_norm_out(hidden))))
 
 
 def full_settings(variant: Variant, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ Symbols:
 Deviations from the paper: the compact network works at half the resolution. A strided convolution
 brings the image down, pixel shuffle brings the features up, and features of the image itself rejoin
 there so that boundaries stay sharp. With `shares_dates` both halves of a pair go through one
-backbone side by side and meet in the last convolution, so that what it knows of one date serves
-both; it costs twice the operations. The paper's configuration is built as published.
+backbone side by side, so that what it knows of one date serves both; each way up is shown the
+other date's features at every level, and the last convolution sees both. It costs twice the
+operations. The paper's configuration is built as published.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Noise2Map(AbstractNetwork):
         self.dates = 2 if config.shares_dates else 1
         bands = bands_of_one_date(config) if config.shares_dates else config.in_channels
         self.backbone = build_backbone(config.variant, config.overrides)
+        levels = self.backbone.skip_channels if config.shares_dates else []
+        self.meetings = nn.ModuleList(Meeting(channels) for channels in levels)
         width = int(self.backbone.config["in_channels"])
         if config.variant == "paper":
             self.stem: nn.Module = nn.Conv2d(bands, width, 3, padding=1)
@@ -86,11 +89,48 @@ class Noise2Map(AbstractNetwork):
         if not self.config.time_conditioning:
             t = torch.zeros_like(t)
         apart = stacked_dates(x_t) if self.config.shares_dates else x_t
-        features = self.backbone(self.stem(apart), t.repeat(self.dates))
+        features = self.through_backbone(self.stem(apart), t.repeat(self.dates))
         if isinstance(self.head, CompactHead):
             together = torch.cat(self.head.raised(features, apart).chunk(self.dates), dim=1)
             return torch.as_tensor(self.head.logits(together))
         return torch.as_tensor(self.head(torch.cat(features.chunk(self.dates), dim=1)))
+
+    def through_backbone(self, stem: Tensor, t: Tensor) -> Tensor:
+        """Run the backbone; where dates share it, each looks at the other between down and up.
+
+        Args:
+            stem: features of the input, float32 [B, C, H, W]; [2B, C, H, W] for two dates.
+            t: timestep of each, int64 [B] or [2B].
+
+        Returns:
+            Features of the same size, float32 [B, C_out, H, W] or [2B, ...].
+        """
+        if not self.meetings:
+            return torch.as_tensor(self.backbone(stem, t))
+        skips, embedding = self.backbone.encode(stem, t)
+        met = [meet(skip) for meet, skip in zip(self.meetings, skips, strict=True)]
+        return self.backbone.decode(met, embedding)
+
+
+class Meeting(nn.Module):
+    """Show each date's features at one level to the other date.
+
+    y_a = x_a + W [x_a, x_b], y_b = x_b + W [x_b, x_a], with W a 1x1 convolution that starts at
+    zero: each date begins as if it were alone, and what swaps the dates swaps the result.
+    """
+
+    def __init__(self, channels: int) -> None:
+        """Build the convolution, all zero."""
+        super().__init__()
+        self.other = nn.Conv2d(2 * channels, channels, 1)
+        nn.init.zeros_(self.other.weight)
+        nn.init.zeros_(self.other.bias)  # type: ignore[arg-type]  # has one
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Give [2B, C, H, W] for the first date's B above the second's."""
+        before, after = features.chunk(2)
+        swapped = torch.cat([after, before])
+        return features + torch.as_tensor(self.other(torch.cat([features, swapped], dim=1)))
 
 
 class CompactStem(nn.Module):

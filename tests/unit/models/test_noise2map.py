@@ -113,7 +113,37 @@ def test_backbone_folder_with_damaged_weights_is_refused(tmp_path: Path) -> None
         load_backbone(tmp_path)
 
 
-def test_shared_dates_each_have_their_own_pass() -> None:
+def test_way_down_and_way_up_are_the_whole_backbone() -> None:
+    torch.manual_seed(0)
+    backbone = build_backbone("compact", TINY).eval()
+    features, t = torch.randn(2, 8, 16, 16), torch.tensor([3, 500])
+    with torch.no_grad():
+        skips, embedding = backbone.encode(features, t)
+        assert [s.shape[1] for s in skips] == backbone.skip_channels
+        torch.testing.assert_close(backbone.decode(skips, embedding), backbone(features, t))
+
+
+def test_each_date_is_shown_the_other() -> None:
+    torch.manual_seed(0)
+    model = Noise2Map(NetworkConfig("compact", 6, 3, overrides=TINY, shares_dates=True)).eval()
+    for name, parameter in model.meetings.named_parameters():
+        if name.endswith("weight"):
+            torch.nn.init.normal_(parameter, std=0.1)
+    before, after = torch.randn(2, 1, 3, 32, 32)
+    t = torch.tensor([3])
+
+    def raised(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        stem = model.stem(torch.cat([first, second]))
+        return model.through_backbone(stem, t.repeat(2))
+
+    with torch.no_grad():
+        there, back = raised(before, after), raised(after, before)
+        other = raised(before, torch.zeros_like(after))
+    torch.testing.assert_close(there, back.flip(0))  # swapped dates, swapped features
+    assert not torch.allclose(there[:1], other[:1])  # the first date knows of the second
+
+
+def test_shared_dates_each_begin_with_their_own_pass() -> None:
     torch.manual_seed(0)
     config = NetworkConfig("compact", 6, 3, overrides=TINY, shares_dates=True)
     model = Noise2Map(config).eval()
