@@ -27,6 +27,7 @@ WINDOWS = os.name == "nt"
 PYTHON = (3, 11)
 PINS = ("requirements.txt", "constraints.txt", "pyproject.toml")
 FIRST_PORT = 8501
+MOST_TEST_WORKERS = 4
 BROWSER_COMMANDS = ("chromium", "chromium-browser", "google-chrome", "chrome", "microsoft-edge")
 MAC_BROWSERS = ("Google Chrome", "Chromium", "Microsoft Edge")
 WINDOWS_BROWSERS = (r"Google\Chrome\Application\chrome", r"Microsoft\Edge\Application\msedge")
@@ -333,12 +334,16 @@ def lint(venv: Path) -> int:
 
 def run_tests(venv: Path, extra: list[str]) -> int:
     """Lint, types, then every test; the first failing step's status."""
-    env = {**os.environ, "N2M_BROWSER": find_browser(venv)}
+    cores = os.cpu_count() or 1
+    workers = min(cores, MOST_TEST_WORKERS)
+    env = {"OMP_NUM_THREADS": str(cores // workers), **os.environ}
+    env["N2M_BROWSER"] = find_browser(venv)
     say(f"Browser of the tests: {env['N2M_BROWSER']}")
     steps = {"lint": lint(venv), "types": call(venv_command(venv, "mypy"))}
     if not env.get("N2M_DATA"):
         say("N2M_DATA is not set: the tests on real imagery are left out.")
-    tests = call(venv_command(venv, "python"), "-m", "pytest", "-rfEs", *extra, env=env)
+    options = ["-rfEs", "-n", str(workers), "--dist", "loadfile", *extra]
+    tests = call(venv_command(venv, "python"), "-m", "pytest", *options, env=env)
     failed = [name for name, status in steps.items() if status]
     if failed:
         say(f"Failed before the tests, see above: {', '.join(failed)}")

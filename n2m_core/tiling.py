@@ -24,6 +24,8 @@ from n2m_core.geo_image import Progress
 
 Predictor = Callable[[NDArray[np.float32], list[tuple[int, int]]], NDArray[Any]]
 """(windows float32 [B, C, h, w], scene position (row, column) of each) to [B, K, h, w]."""
+LARGEST = 1.5
+"""An extent up to so many windows gets one longer window: two would nearly repeat each other."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def windows(
     Args:
         height: of the image, pixels.
         width: of the image, pixels.
-        size: side of a window, pixels; smaller images get one smaller window.
+        size: side of a window, pixels; an image up to half as large again gets one of its size.
         overlap: overlap of neighbours, pixels; beside the image's edges as little as half.
         multiple: sides and scene positions of the windows are multiples of this.
         origin: scene position (row, column) of the image's first pixel.
@@ -97,7 +99,7 @@ def predict_tiled(
         predict: gets windows float32 [B, C, h, w] and the scene position (row, column) of each,
             which may lie up to `multiple` px before the image; gives [B, K, h, w].
         image: float32 [C, H, W]; reflected where a window reaches beyond it.
-        size: side of a window, pixels, a multiple of `multiple`.
+        size: side of a window, pixels, a multiple of `multiple`; see `windows`.
         overlap: overlap of neighbours, pixels; beside the image's edges as little as half.
         batch: windows predicted at once.
         multiple: sides of the windows that the predictor takes.
@@ -243,7 +245,7 @@ def _axis(extent: int, size: int, overlap: int, multiple: int, origin: int) -> _
     """Place the windows along one axis: the lattice, and one more flush with each end."""
     front = origin % multiple
     padded = -(-(front + extent) // multiple) * multiple
-    first, length = -front, min(size, padded)
+    first, length = -front, padded if padded <= LARGEST * size else size
     last = first + padded - length
     stride = size - overlap
     lattice = range((origin + first) // stride * stride + stride, origin + last, stride)

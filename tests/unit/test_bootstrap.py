@@ -330,12 +330,13 @@ def test_tests_run_after_lint_and_types_with_a_browser(
     tested: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("N2M_DATA", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     assert tested.bootstrap.run_tests(tested.venv, ["-k", "tiling"]) == 0
     assert tested.calls("") == [
         "ruff check .",
         "ruff format --check .",
         "mypy ",
-        "python -m pytest -rfEs -k tiling",
+        "python -m pytest -rfEs -n 2 --dist loadfile -k tiling",
         f"browser {tested.root / 'browser'}",
     ]
     assert "tests on real imagery are left out" in capfd.readouterr().out

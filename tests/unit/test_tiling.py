@@ -53,6 +53,12 @@ class TestWindows:
         assert rows == [0, 192, 256]
         assert len(windows(512, 256, 256, 64)) == 3
 
+    @pytest.mark.parametrize(("extent", "count"), [(200, 1), (256, 1), (384, 1), (385, 2)])
+    def test_little_more_than_a_window_is_one_longer_window(self, extent: int, count: int) -> None:
+        found = windows(extent, 1, 256, 64, multiple=32)
+        assert len(found) == count
+        assert found[0].height == (256 if count == 2 else -(-extent // 32) * 32)
+
     @pytest.mark.parametrize("origin", [0, 1, 37, 160, 191, -5, -200, 123_456_789])
     @pytest.mark.parametrize("extent", [257, 300, 512, 700, 1024])
     def test_start_on_multiples_of_the_scene(self, extent: int, origin: int) -> None:
@@ -60,9 +66,9 @@ class TestWindows:
         starts = [window.row for window in found]
         assert all((start + origin) % 32 == 0 for start in starts)
         assert -32 < starts[0] <= 0
-        assert extent <= starts[-1] + 256 < extent + 64
+        assert extent <= starts[-1] + found[-1].height < extent + 64
         # Neighbours share at least half of the overlap that was asked for.
-        assert max(np.diff(starts)) <= 256 - 32
+        assert max(np.diff(starts), default=0) <= 256 - 32
         assert len(starts) <= 2 + extent // 192
 
     def test_a_tile_of_512_px_takes_nine_windows_wherever_it_lies(self) -> None:
