@@ -29,7 +29,7 @@ Dataset = Annotated[
     typer.Option(
         "--dataset",
         help="Layout of the folder: folder (images/ with masks/, or before/ after/ labels/), "
-        "xyz, landsat-change, whu, xview2, spacenet7 or levir-cd.",
+        "xyz, landsat-change, whu, xview2, spacenet7, levir-cd or idgbr-jsonl.",
     ),
 ]
 Root = Annotated[Path, typer.Option("--root", metavar="DIR", help="Folder of the dataset.")]
@@ -38,7 +38,8 @@ Split = Annotated[
     typer.Option(
         "--split",
         metavar="S",
-        help="A folder below the root, such as val; in spacenet7 a split of its metadata.",
+        help="A folder below the root, such as val; in spacenet7 a split of its metadata, in "
+        "idgbr-jsonl an index such as test for test.jsonl.",
     ),
 ]
 Timesteps = Annotated[
