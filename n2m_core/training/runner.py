@@ -7,7 +7,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +27,11 @@ from n2m_core.datasets.opening import open_dataset
 from n2m_core.geo_image import Progress
 from n2m_core.models.network import AbstractNetwork
 from n2m_core.normalize import Normalization
-from n2m_core.tasks.evaluate import EvaluateParams, evaluate
+from n2m_core.tasks.evaluate import EvaluateParams, Mapper, maker_of, score_maps
+from n2m_core.tasks.one_pass import refine_once, rough_bands
+from n2m_core.tasks.tally import ScoredMap, Setting
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
+from n2m_core.training.corruption import corrupt
 from n2m_core.training.loop import RunParams, TrainResult
 from n2m_core.training.sources import data_root
 from n2m_core.training.supervised import Trainer
@@ -90,8 +93,10 @@ def train(
             describe(config, config_path, model, trainer, 0.0), model, torch.device("cpu")
         )
         scores: dict[str, float] = {}
+        params = EvaluateParams()
         for wanted, samples in sets:
-            report = evaluate(samples, loaded, EvaluateParams())
+            maker = _refining(loaded) if config.rough else maker_of(loaded, params)
+            report = score_maps(samples, loaded.card, maker, params)
             has_target = report["target"]["f1"] is not None
             target = report["target" if has_target else "mean"]
             scores |= {f"{wanted.name}_f1": target["f1"], f"{wanted.name}_iou": target["iou"]}
@@ -124,12 +129,13 @@ def describe(
     config: TrainConfig, config_path: Path, model: AbstractNetwork, trainer: Trainer, minutes: float
 ) -> CheckpointCard:
     """Write the card; every number on it is measured here."""
+    shown = rough_bands([entry.name for entry in config.classes]) if config.rough else ()
     return CheckpointCard(
         id=config.id,
         title=config.title,
         task=config.task,
         classes=config.classes,
-        bands=BANDS,
+        bands=(*BANDS, *shown),
         resolution_m=config.resolution_m,
         normalization=Normalization(),
         noise_process=config.noise.process,
@@ -198,6 +204,28 @@ def _validation_set(wanted: ValidationConfig, config: TrainConfig) -> Sequence[S
         task=config.task,
         classes=config.classes,
     )
-    if not wanted.only:
+    if wanted.only:
+        samples = [sample for sample in samples if sample.name.startswith(wanted.only)]
+    if config.rough is None:
         return samples
-    return [sample for sample in samples if sample.name.startswith(wanted.only)]
+    return [_with_rough(sample, config, index) for index, sample in enumerate(samples)]
+
+
+def _with_rough(sample: Sample, config: TrainConfig, index: int) -> Sample:
+    """Give a validation sample its rough map: a corrupted truth, the same in every run."""
+    assert config.rough is not None
+    if sample.rough is not None:
+        return sample
+    rng, truth = np.random.default_rng((config.seed, index)), sample.label.astype(np.int64)
+    rough = corrupt(truth, len(config.classes), rng, params=config.rough).astype(np.uint8)
+    return replace(sample, rough=rough)
+
+
+def _refining(loaded: LoadedModel) -> Mapper:
+    """Make maps by refining the samples' rough maps."""
+
+    def make(sample: Sample, _: Setting, progress: Progress | None) -> ScoredMap:
+        assert sample.rough is not None
+        return refine_once(sample.image, sample.rough, loaded, progress=progress)
+
+    return make
