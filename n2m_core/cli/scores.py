@@ -192,10 +192,12 @@ def _lines(report: dict[str, Any]) -> list[str]:
         for row in report["by_timestep"]
     ]
     boundary = ", ".join(f"{key} {score(value)}" for key, value in report["boundary"].items())
+    overall = ", ".join(f"{key} {score(value)}" for key, value in report["overall"].items())
     return [
         f"{report['checkpoint']} on {report['tiles']} tiles at timestep {report['timestep']}, "
         f"{report['seconds']:.1f} s",
         *table(("class", *keys, "support"), rows),
+        f"overall: {overall}",
         f"boundary: {boundary}",
         *table(("step", "f1", "low", "high", "mean iou"), curve),
     ]
