@@ -6,8 +6,9 @@ import datetime
 import hashlib
 import logging
 import shutil
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def train(
         scores: dict[str, float] = {}
         params = EvaluateParams()
         for wanted, samples in sets:
-            maker = _refining(loaded) if config.rough else maker_of(loaded, params)
+            maker = _refining(loaded, config) if config.rough else maker_of(loaded, params)
             report = score_maps(samples, loaded.card, maker, params)
             has_target = report["target"]["f1"] is not None
             target = report["target" if has_target else "mean"]
@@ -204,28 +205,23 @@ def _validation_set(wanted: ValidationConfig, config: TrainConfig) -> Sequence[S
         task=config.task,
         classes=config.classes,
     )
-    if wanted.only:
-        samples = [sample for sample in samples if sample.name.startswith(wanted.only)]
-    if config.rough is None:
+    if not wanted.only:
         return samples
-    return [_with_rough(sample, config, index) for index, sample in enumerate(samples)]
+    return [sample for sample in samples if sample.name.startswith(wanted.only)]
 
 
-def _with_rough(sample: Sample, config: TrainConfig, index: int) -> Sample:
-    """Give a validation sample its rough map: a corrupted truth, the same in every run."""
-    assert config.rough is not None
-    if sample.rough is not None:
-        return sample
-    rng, truth = np.random.default_rng((config.seed, index)), sample.label.astype(np.int64)
-    rough = corrupt(truth, len(config.classes), rng, params=config.rough).astype(np.uint8)
-    return replace(sample, rough=rough)
-
-
-def _refining(loaded: LoadedModel) -> Mapper:
-    """Make maps by refining the samples' rough maps."""
+def _refining(loaded: LoadedModel, config: TrainConfig) -> Mapper:
+    """Make maps by refining a rough one: the sample's own, or a corrupted truth."""
+    params = config.rough
+    assert params is not None
 
     def make(sample: Sample, _: Setting, progress: Progress | None) -> ScoredMap:
-        assert sample.rough is not None
-        return refine_once(sample.image, sample.rough, loaded, progress=progress)
+        if sample.rough is not None:
+            return refine_once(sample.image, sample.rough, loaded, progress=progress)
+        # The same truth is corrupted alike in every run, whichever samples stand beside it.
+        rng = np.random.default_rng((config.seed, zlib.crc32(sample.name.encode())))
+        truth = sample.label.astype(np.int64)
+        rough = corrupt(truth, len(config.classes), rng, params=params)
+        return refine_once(sample.image, rough, loaded, progress=progress)
 
     return make
