@@ -57,6 +57,25 @@ def test_grades_at_their_limits(found: int, missed: int, broken: int, grade: str
     assert counts.grade() == grade
 
 
+@pytest.mark.parametrize(
+    ("grade", "percent"),
+    [
+        ("complete", (85.02, 81.76, 92.37, 82.54)),
+        ("partial", (47.95, 17.04, 7.89, 21.79)),
+        ("error", (-11.44, -1.81, -7.44, -16.05)),
+    ],
+)
+def test_published_cases_have_their_grades(grade: str, percent: tuple[float, ...]) -> None:
+    for value in percent:
+        part = round(100 * value)
+        found, broken = max(part, 0), max(-part, 0)
+        counts = RepairCounts(
+            kept=10_000 - broken, broken=broken, found=found, missed=10_000 - found
+        )
+        assert counts.iou_imp() == pytest.approx(value / 100)
+        assert counts.grade() == grade
+
+
 def test_a_perfect_and_an_idle_refinement() -> None:
     perfect = repair_counts(ROUGH, TRUTH, TRUTH)
     assert (perfect.iou_imp(), perfect.grade()) == (1, "complete")
