@@ -125,7 +125,8 @@ def refine_by_guide(
     """
     filtered = guided_filter(guide, probabilities, valid=valid, params=params).clip(0, 1)
     total = filtered.sum(axis=0)
-    return np.divide(filtered, total, out=np.zeros_like(filtered), where=total > 0)
+    np.divide(filtered, total, out=filtered, where=total > 0)
+    return filtered
 
 
 Mean = Callable[[Planes], Planes]

@@ -135,6 +135,6 @@ def error_spectrum(error: Error) -> ErrorSpectrum:
     # A frequency on the edge of two rings belongs to the upper one, whatever its last bit.
     ring = np.floor(radius * RINGS_PER_CYCLE + 1e-9).astype(np.int64).ravel()
     return ErrorSpectrum(
-        np.bincount(ring, weights=power.ravel(), minlength=RINGS),
+        np.bincount(ring, weights=power.ravel(), minlength=RINGS).astype(np.float64),
         np.bincount(ring, minlength=RINGS).astype(np.int64),
     )
