@@ -1,8 +1,8 @@
 """The rules that every source file keeps, read from the syntax trees, and the texts' commands.
 
 Imports point one way: app, pages -> pages/_ui -> n2m_core.tasks, training -> models, diffusion,
-checkpoints, raster_io, datasets -> metrics, tiling, normalize, render, geo_image -> errors. Never
-upward, never between two papers. Every rule is tried on a bad source as well.
+checkpoints, raster_io, datasets -> metrics, tiling, normalize, render, guided_filter, geo_image ->
+errors. Never upward, never between two papers. Every rule is tried on a bad source as well.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"n2m_core", "n2m_core.errors"}),
     frozenset({"n2m_core.geo_image", "n2m_core.atomic"}),
-    frozenset({f"n2m_core.{name}" for name in ("metrics", "tiling", "normalize", "render")}),
+    frozenset(
+        f"n2m_core.{name}" for name in ("guided_filter", "metrics", "normalize", "render", "tiling")
+    ),
     frozenset(
         f"n2m_core.{name}"
         for name in (

@@ -29,7 +29,7 @@ Dataset = Annotated[
     typer.Option(
         "--dataset",
         help="Layout of the folder: folder (images/ with masks/, or before/ after/ labels/), "
-        "xyz, landsat-change, whu, xview2, spacenet7 or levir-cd.",
+        "xyz, landsat-change, whu, xview2, spacenet7, levir-cd or idgbr-jsonl.",
     ),
 ]
 Root = Annotated[Path, typer.Option("--root", metavar="DIR", help="Folder of the dataset.")]
@@ -38,7 +38,8 @@ Split = Annotated[
     typer.Option(
         "--split",
         metavar="S",
-        help="A folder below the root, such as val; in spacenet7 a split of its metadata.",
+        help="A folder below the root, such as val; in spacenet7 a split of its metadata, in "
+        "idgbr-jsonl an index such as test for test.jsonl.",
     ),
 ]
 Timesteps = Annotated[
@@ -191,10 +192,12 @@ def _lines(report: dict[str, Any]) -> list[str]:
         for row in report["by_timestep"]
     ]
     boundary = ", ".join(f"{key} {score(value)}" for key, value in report["boundary"].items())
+    overall = ", ".join(f"{key} {score(value)}" for key, value in report["overall"].items())
     return [
         f"{report['checkpoint']} on {report['tiles']} tiles at timestep {report['timestep']}, "
         f"{report['seconds']:.1f} s",
         *table(("class", *keys, "support"), rows),
+        f"overall: {overall}",
         f"boundary: {boundary}",
         *table(("step", "f1", "low", "high", "mean iou"), curve),
     ]

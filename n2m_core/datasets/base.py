@@ -40,6 +40,7 @@ class Sample:
         after: the later date, None in segmentation.
         label_kind: whether the label tells the classes apart or only target from the rest.
         notes: what was done to read the sample, each a sentence for the person.
+        rough: another model's map of the scene, as `label`; None where there is none.
     """
 
     name: str
@@ -48,18 +49,25 @@ class Sample:
     after: GeoImage | None = None
     label_kind: LabelKind = "classes"
     notes: tuple[str, ...] = ()
+    rough: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        """Check that label and image share a grid.
+        """Check that label, rough map and image share a grid.
 
         Raises:
-            LabelError: the label has another dtype or size.
+            LabelError: the label or the rough map has another dtype or size.
         """
-        grid = self.image
-        if self.label.dtype != np.uint8 or self.label.shape != grid.valid.shape:
+        self._check("label", self.label)
+        if self.rough is not None:
+            self._check("rough map", self.rough)
+
+    def _check(self, what: str, labels: NDArray[np.uint8]) -> None:
+        """Check that labels fit the image."""
+        shape = self.image.valid.shape
+        if labels.dtype != np.uint8 or labels.shape != shape:
             raise LabelError(
-                f"{self.name}: the label is {self.label.dtype} {self.label.shape}; "
-                f"uint8 {grid.valid.shape} is needed, the size of the image."
+                f"{self.name}: the {what} is {labels.dtype} {labels.shape}; uint8 {shape} is "
+                "needed, the size of the image."
             )
 
 

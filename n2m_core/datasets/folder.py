@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import overload
 
 from n2m_core.datasets.base import LabelClass, LabelKind, Sample, Task, class_count
-from n2m_core.datasets.truth import label_kind, read_truth
+from n2m_core.datasets.truth import Truth, label_kind, read_truth
 from n2m_core.errors import DatasetError
 from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io import read_image
@@ -55,12 +55,13 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class SampleFiles:
-    """The files of one sample; `after` is None in segmentation."""
+    """The files of one sample; `after` is None in segmentation, `rough` where there is none."""
 
     name: str
     image: Path
     label: Path
     after: Path | None = None
+    rough: Path | None = None
 
 
 class LabelledFiles(Sequence[Sample]):
@@ -131,20 +132,27 @@ class LabelledFiles(Sequence[Sample]):
         return (self._read(item) for item in self._files)
 
     def _read(self, item: SampleFiles) -> Sample:
-        """Read one sample's files and put the label on the image's grid."""
-        kind = self.label_kind
+        """Read one sample's files and put its labels on the image's grid."""
         image = self._options.read(item.image)
         after = None if item.after is None else self._options.read(item.after)
-        truth = read_truth(
-            item.label,
+        truth = self._labels(item.label, image, item.name)
+        if item.rough is None:
+            return Sample(item.name, image, truth.labels, after, truth.kind, truth.notes)
+        rough = self._labels(item.rough, image, f"{item.name} (rough map)")
+        notes = (*truth.notes, *rough.notes)
+        return Sample(item.name, image, truth.labels, after, truth.kind, notes, rough.labels)
+
+    def _labels(self, path: Path, image: GeoImage, name: str) -> Truth:
+        """Read a label file onto the image's grid."""
+        return read_truth(
+            path,
             image,
             self._classes,
             task=self._task,
-            kind=kind,
+            kind=self.label_kind,
             ignore=self._ignore,
-            name=item.name,
+            name=name,
         )
-        return Sample(item.name, image, truth.labels, after, kind, truth.notes)
 
 
 class FolderSegmentation(LabelledFiles):

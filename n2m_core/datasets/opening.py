@@ -13,6 +13,7 @@ from n2m_core.datasets.folder import (
     FolderSegmentation,
     ReadOptions,
 )
+from n2m_core.datasets.idgbr import IndexedTiles
 from n2m_core.datasets.landsat import LandsatChange
 from n2m_core.datasets.levir import LevirTiles
 from n2m_core.datasets.spacenet7 import SpaceNet7Tiles
@@ -21,7 +22,16 @@ from n2m_core.datasets.xview2 import Xview2Tiles
 from n2m_core.datasets.xyz import XyzTiles
 from n2m_core.errors import DatasetError
 
-DatasetName = Literal["folder", "xyz", "landsat-change", "whu", "xview2", "spacenet7", "levir-cd"]
+DatasetName = Literal[
+    "folder",
+    "xyz",
+    "landsat-change",
+    "whu",
+    "xview2",
+    "spacenet7",
+    "levir-cd",
+    "idgbr-jsonl",
+]
 DATASETS: tuple[str, ...] = get_args(DatasetName)
 
 
@@ -63,7 +73,7 @@ def open_dataset(
         name: one of `DATASETS`.
         root: its folder.
         split: a folder below `root`, None for `root` itself; in spacenet7 a split of the metadata,
-            None for every place.
+            None for every place; in idgbr-jsonl an index, None for the only one.
         task: "segment" or "change".
         classes: the checkpoint's classes, in the order of their indices.
         ignore: a mask value that counts nowhere.
@@ -125,8 +135,17 @@ def _levir(w: _Wanted) -> Sequence[Sample]:
     return LevirTiles(w.folder, w.classes, ignore=w.ignore, options=w.options)
 
 
+def _idgbr(w: _Wanted) -> Sequence[Sample]:
+    return IndexedTiles(w.root, w.classes, split=w.split, ignore=w.ignore, options=w.options)
+
+
 _BOTH: dict[str, _Opener] = {"whu": _whu, "xview2": _xview2, "spacenet7": _spacenet7}
-_SEGMENT: dict[str, _Opener] = {"folder": _folder_segmentation, "xyz": _xyz, **_BOTH}
+_SEGMENT: dict[str, _Opener] = {
+    "folder": _folder_segmentation,
+    "xyz": _xyz,
+    "idgbr-jsonl": _idgbr,
+    **_BOTH,
+}
 _CHANGE: dict[str, _Opener] = {
     "folder": _folder_change,
     "landsat-change": _landsat,

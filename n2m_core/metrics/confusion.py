@@ -5,7 +5,11 @@ a split and does not depend on how the split was cut into tiles.
 
 Rule for absent classes: a class that neither the truth nor the map holds has no F1 and no IoU (NaN)
 and is left out of the mean. A class that only the map holds scores 0 and is not left out: a false
-alarm must cost. Precision is NaN where nothing was mapped, recall where nothing is true.
+alarm must cost. Precision is NaN where nothing was mapped, recall where nothing is true. Overall
+accuracy and kappa are of pixels, not of classes: an absent class adds nothing to either.
+
+Kappa: J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological
+Measurement 20, 1960.
 """
 
 from __future__ import annotations
@@ -145,6 +149,24 @@ class ConfusionCounts:
     def mean_iou(self) -> float:
         """Unweighted mean IoU over the classes that are not absent; NaN when all are."""
         return mean_present(self.iou)
+
+    @property
+    def overall_accuracy(self) -> float:
+        """Share of the pixels that are mapped rightly, in [0, 1]; NaN without any pixel."""
+        return int(self.matrix.trace()) / self.total if self.total else float("nan")
+
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa (p_o - p_e) / (1 - p_e), p_e the agreement of two random maps, <= 1.
+
+        NaN without any pixel, and where truth and map are of one and the same class: agreement is
+        then certain, and nothing is left to be better than chance at.
+        """
+        if not self.total:
+            return float("nan")
+        true, mapped = (self.matrix.sum(axis=axis) / self.total for axis in (1, 0))
+        chance = float(true @ mapped)
+        return (self.overall_accuracy - chance) / (1 - chance) if chance < 1 else float("nan")
 
 
 def f1_scores(matrix: NDArray[Any]) -> Scores:

@@ -156,7 +156,7 @@ def timestep_row(run: RunCounts, scheme: ClassScheme, seed: int) -> Json:
 
 
 def score_blocks(run: RunCounts, scheme: ClassScheme, seed: int) -> Json:
-    """The report's keys `classes`, `mean`, `target`, `all_positive` and `boundary`."""
+    """The report's keys `classes`, `mean`, `target`, `all_positive`, `overall`, `boundary`."""
     pooled = run.pooled
     binary = target_counts(pooled, scheme)
     rows = class_rows(binary, ("rest", "target")) if binary is not None else []
@@ -177,6 +177,10 @@ def score_blocks(run: RunCounts, scheme: ClassScheme, seed: int) -> Json:
             "high": number(high) if rows else None,
         },
         "all_positive": all_positive(pooled, scheme),
+        "overall": {
+            "accuracy": number(pooled.overall_accuracy),
+            "kappa": number(pooled.kappa),
+        },
         "boundary": {key: _average(run.boundary, key) for key in BOUNDARY_KEYS},
     }
 

@@ -267,9 +267,11 @@ def _unusual_notes(scaled: Sequence[FloatArray], valid: Mask, card: CheckpointCa
     """Warn of images far from those that the checkpoint was trained on."""
     step = max(1, round((valid.size / UNUSUAL_SAMPLE_PX) ** 0.5))
     warnings = []
+    # Bands beyond those that were measured show a rough map, which has no look.
+    measured = slice(len(card.image_statistics.mean))
     for name, image in zip(_names_of(scaled), scaled, strict=True):
         warning = domain_distance(
-            image[:, ::step, ::step], card.image_statistics, valid=valid[::step, ::step]
+            image[measured, ::step, ::step], card.image_statistics, valid=valid[::step, ::step]
         ).warning
         if warning is not None:
             warnings.append(warning.replace("This image", name, 1))

@@ -13,6 +13,7 @@ from n2m_core.diffusion.noise import TIMESTEPS, NoiseKind, ScheduleName
 from n2m_core.errors import ConfigError
 from n2m_core.models.network import PEERS, NetworkName
 from n2m_core.scenes.scene import Style
+from n2m_core.training.corruption import CorruptionParams
 from n2m_core.training.strict_yaml import read_strict
 
 SourceKind = Literal[
@@ -193,6 +194,8 @@ class TrainConfig:
     Attributes:
         init_from: whose weights the network starts from: id of a checkpoint, a folder that
             `n2m pretrain` wrote, or a `.pth` file of the authors' fine-tuned network.
+        rough: shows the network a rough map beside the image, made by corruption of the truth: it
+            learns to refine in one pass, see `tasks.one_pass`. None for a network of images alone.
     """
 
     id: str
@@ -211,6 +214,7 @@ class TrainConfig:
     augment: AugmentConfig = AugmentConfig()
     validation: tuple[ValidationConfig, ...] = ()
     init_from: str | None = None
+    rough: CorruptionParams | None = None
     twin: str | None = None
     seed: int = 0
 
@@ -236,6 +240,11 @@ class TrainConfig:
             raise ConfigError(
                 "Both init_from and network.backbone_from are given; the first already holds a "
                 "backbone. Give one of them."
+            )
+        if self.rough and (self.task != "segment" or self.noise.process != "none"):
+            raise ConfigError(
+                f"A rough map is refined for task segment with noise.process none, not for "
+                f"{self.task} with {self.noise.process}. Change them, or leave rough out."
             )
         self._check_peer()
         if self.optimizer.steps < 1 or self.optimizer.batch_size < 1:

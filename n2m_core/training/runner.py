@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import logging
 import shutil
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +28,11 @@ from n2m_core.datasets.opening import open_dataset
 from n2m_core.geo_image import Progress
 from n2m_core.models.network import AbstractNetwork
 from n2m_core.normalize import Normalization
-from n2m_core.tasks.evaluate import EvaluateParams, evaluate
+from n2m_core.tasks.evaluate import EvaluateParams, Mapper, maker_of, score_maps
+from n2m_core.tasks.one_pass import refine_once, rough_bands
+from n2m_core.tasks.tally import ScoredMap, Setting
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
+from n2m_core.training.corruption import corrupt
 from n2m_core.training.loop import RunParams, TrainResult
 from n2m_core.training.sources import data_root
 from n2m_core.training.supervised import Trainer
@@ -90,8 +94,10 @@ def train(
             describe(config, config_path, model, trainer, 0.0), model, torch.device("cpu")
         )
         scores: dict[str, float] = {}
+        params = EvaluateParams()
         for wanted, samples in sets:
-            report = evaluate(samples, loaded, EvaluateParams())
+            maker = _refining(loaded, config) if config.rough else maker_of(loaded, params)
+            report = score_maps(samples, loaded.card, maker, params)
             has_target = report["target"]["f1"] is not None
             target = report["target" if has_target else "mean"]
             scores |= {f"{wanted.name}_f1": target["f1"], f"{wanted.name}_iou": target["iou"]}
@@ -124,12 +130,13 @@ def describe(
     config: TrainConfig, config_path: Path, model: AbstractNetwork, trainer: Trainer, minutes: float
 ) -> CheckpointCard:
     """Write the card; every number on it is measured here."""
+    shown = rough_bands([entry.name for entry in config.classes]) if config.rough else ()
     return CheckpointCard(
         id=config.id,
         title=config.title,
         task=config.task,
         classes=config.classes,
-        bands=BANDS,
+        bands=(*BANDS, *shown),
         resolution_m=config.resolution_m,
         normalization=Normalization(),
         noise_process=config.noise.process,
@@ -201,3 +208,20 @@ def _validation_set(wanted: ValidationConfig, config: TrainConfig) -> Sequence[S
     if not wanted.only:
         return samples
     return [sample for sample in samples if sample.name.startswith(wanted.only)]
+
+
+def _refining(loaded: LoadedModel, config: TrainConfig) -> Mapper:
+    """Make maps by refining a rough one: the sample's own, or a corrupted truth."""
+    params = config.rough
+    assert params is not None
+
+    def make(sample: Sample, _: Setting, progress: Progress | None) -> ScoredMap:
+        if sample.rough is not None:
+            return refine_once(sample.image, sample.rough, loaded, progress=progress)
+        # The same truth is corrupted alike in every run, whichever samples stand beside it.
+        rng = np.random.default_rng((config.seed, zlib.crc32(sample.name.encode())))
+        truth = sample.label.astype(np.int64)
+        rough = corrupt(truth, len(config.classes), rng, params=params)
+        return refine_once(sample.image, rough, loaded, progress=progress)
+
+    return make

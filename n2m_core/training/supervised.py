@@ -1,6 +1,7 @@
 """Supervised training: a timestep a sample, x_t in, class-weighted loss out.
 
-Noise2Map and its peers go through the same loop; a peer is given clean images (process none).
+Noise2Map and its peers go through the same loop; a peer is given clean images (process none). So
+is a refiner of one pass, with a corrupted truth as further bands.
 
 Paper: Shibli, Nascetti, Ban, "Noise2Map", IEEE TGRS 2026, arXiv 2604.27889.
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +28,9 @@ from n2m_core.models.network import AbstractNetwork, NetworkConfig
 from n2m_core.models.noise2map import Noise2Map
 from n2m_core.models.peers.ddpm_cd import FrozenFeatureDetector
 from n2m_core.models.released import load_released
+from n2m_core.tasks.one_pass import rough_planes
 from n2m_core.training.config import TrainConfig
+from n2m_core.training.corruption import corrupt
 from n2m_core.training.crops import Cropper
 from n2m_core.training.loop import AbstractTrainer, RunParams
 from n2m_core.training.losses import supervised_loss
@@ -73,7 +77,7 @@ class Trainer(AbstractTrainer):
 
     def loss(self, strength: float) -> Tensor:
         """Draw a batch, mix x_t, compare the maps with the labels."""
-        images, labels = self.mixer.batch(self.options.batch_size, self.rng, strength)
+        images, labels = self.batch(strength)
         power = self.config.noise.timestep_power
         t = draw_timesteps(len(images), power, self.generator, strength)
         draw = torch.randn(images.shape, generator=self.generator)
@@ -81,6 +85,23 @@ class Trainer(AbstractTrainer):
         logits = self.forward(x_t, t)
         labels = labels.to(self.device)
         return supervised_loss(logits, labels, self.weights, self.config.loss.dice)
+
+    def batch(self, strength: float) -> tuple[Tensor, Tensor]:
+        """Draw a batch.
+
+        Args:
+            strength: share (0..1) of the full augmentation.
+
+        Returns:
+            What the network is shown, float32 [B, C, h, w] in [-1, 1], and int64 [B, h, w].
+        """
+        images, labels = self.mixer.batch(self.options.batch_size, self.rng, strength)
+        if self.config.rough is None:
+            return images, labels
+        classes, options = len(self.config.classes), self.config.rough
+        rough = [corrupt(each.numpy(), classes, self.rng, params=options) for each in labels]
+        planes = np.stack([rough_planes(each, classes) for each in rough])
+        return torch.cat([images, torch.from_numpy(planes).float() / 127.5 - 1], dim=1), labels
 
 
 def build_network(config: TrainConfig) -> AbstractNetwork:
@@ -105,7 +126,8 @@ def build_network(config: TrainConfig) -> AbstractNetwork:
             )
         load_released(model, Path(config.init_from))
     elif config.init_from:
-        taken = take_weights(model, _network_named(config.init_from))
+        shown = len(config.classes) if config.rough else 0
+        taken = take_weights(model, _network_named(config.init_from), added_bands=shown)
         _log.info("%d of %d tensors from %s", *taken, config.init_from)
     return model
 
@@ -150,8 +172,9 @@ def _peer(config: TrainConfig) -> AbstractNetwork:
 
 
 def _channels(config: TrainConfig) -> int:
-    """Bands of the input, both dates counted."""
-    return 6 if config.task == "change" else 3
+    """Bands of the input, both dates and a rough map's classes counted."""
+    shown = len(config.classes) if config.rough else 0
+    return 6 if config.task == "change" else 3 + shown
 
 
 def _seeded(network: NetworkConfig, seed: int) -> AbstractNetwork:
@@ -167,16 +190,18 @@ def _network_named(name: str) -> AbstractNetwork:
     return load_network(folder) if folder.is_dir() else load(name, device="cpu").model
 
 
-def take_weights(model: nn.Module, other: nn.Module) -> tuple[int, int]:
+def take_weights(model: nn.Module, other: nn.Module, *, added_bands: int = 0) -> tuple[int, int]:
     """Copy every tensor of another network that fits, by name and shape.
 
     A single-date kernel enters a network that takes both dates together on both of them, with
     opposite signs: at first it looks at the difference. Where each date has its own pass, the
-    classifier of buildings becomes one of buildings that came and went.
+    classifier of buildings becomes one of buildings that came and went. A kernel that also sees the
+    bands of a rough map makes nothing of them at first.
 
     Args:
         model: changed in place.
         other: where the weights come from.
+        added_bands: bands of a rough map that the network sees and the other does not.
 
     Returns:
         (tensors taken, tensors in all).
@@ -187,7 +212,7 @@ def take_weights(model: nn.Module, other: nn.Module) -> tuple[int, int]:
     state, source = model.state_dict(), other.state_dict()
     taken = 0
     for name, tensor in state.items():
-        value = _fitted(name, source[name], tensor.shape) if name in source else None
+        value = _fitted(name, source[name], tensor.shape, added_bands) if name in source else None
         if value is not None:
             tensor.copy_(value)
             taken += 1
@@ -196,10 +221,15 @@ def take_weights(model: nn.Module, other: nn.Module) -> tuple[int, int]:
     return taken, len(state)
 
 
-def _fitted(name: str, value: Tensor, shape: torch.Size) -> Tensor | None:
+def _fitted(name: str, value: Tensor, shape: torch.Size, added_bands: int) -> Tensor | None:
     """Give a tensor in the shape of its namesake, None where there is no way."""
     if value.shape == shape:
         return value
+    if added_bands:
+        outputs, inputs, *kernel = value.shape
+        if shape != (outputs, inputs + added_bands, *kernel):
+            return None
+        return torch.cat([value, value.new_zeros(outputs, added_bands, *kernel)], dim=1)
     if value.ndim != 4 or shape[1] != 2 * value.shape[1]:
         return None
     if not name.startswith("head.logits"):

@@ -101,3 +101,27 @@ def write_aid(root: Path) -> Path:
         write(root / folder / f"{name}.jpg", canvas(60))
     (root / "readme.txt").write_text("pictures")
     return root
+
+
+def write_idgbr(root: Path, *, size: int = 64) -> Path:
+    """Two tiles of roads in the authors' folders, their index with the authors' keys and ours."""
+    entries = []
+    for name in ("1", "2"):
+        paths = {key: f"train/{key}s/{name}.png" for key in ("image", "label", "rough_label")}
+        road, rough = (slice(0, 16), slice(0, size)), (slice(0, 12), slice(8, size))
+        write(root / paths["image"], canvas(size, road))
+        write(root / paths["label"], mask(size, road))
+        write(root / paths["rough_label"], mask(size, rough))
+        entries.append(
+            {
+                "image": paths["image"],
+                "label_index": paths["label"],
+                "rough_label_index": paths["rough_label"],
+                "text": "a road",
+            }
+        )
+    lines = "\n".join(json.dumps(entry) for entry in entries)
+    (root / "metadata_i2s_segformer_train.jsonl").write_text(lines + "\n", encoding="utf-8")
+    ours = {"image": entries[0]["image"], "label": entries[0]["label_index"]}
+    (root / "val.jsonl").write_text(json.dumps(ours), encoding="utf-8")
+    return root

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from published_sets import write_levir, write_spacenet7, write_whu, write_xview2
+from published_sets import write_idgbr, write_levir, write_spacenet7, write_whu, write_xview2
 from typer.testing import CliRunner
 
 from n2m_core import checkpoints
@@ -72,6 +72,7 @@ def write_config(folder: Path, layout: str, task: str, **changes: object) -> Pat
         ("spacenet7", "segment", lambda root: write_spacenet7(root, months=1), 16),
         ("spacenet7", "change", lambda root: write_spacenet7(root, months=2), 16),
         ("levir-cd", "change", lambda root: write_levir(root, size=256), 1),
+        ("idgbr-jsonl", "segment", write_idgbr, 2),
     ],
 )
 def test_a_published_set_trains_and_is_scored(

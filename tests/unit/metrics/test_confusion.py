@@ -43,6 +43,47 @@ def test_three_classes_by_hand() -> None:
     assert counts.mean_f1 == pytest.approx((8 / 10 + 12 / 14 + 4 / 8) / 3)
 
 
+def test_accuracy_and_kappa_by_hand() -> None:
+    # 6 of 8 pixels agree; by chance half of them would.
+    counts = ConfusionCounts.from_labels(TRUTH, MAP, 2)
+    assert counts.overall_accuracy == 0.75
+    assert counts.kappa == 0.5
+    # Rows 6, 6, 4 and columns 4, 8, 4 of 16: by chance (24 + 48 + 16) / 256 would agree.
+    three = ConfusionCounts(np.array([[4, 0, 2], [0, 6, 0], [0, 2, 2]]))
+    assert three.overall_accuracy == 12 / 16
+    chance = 88 / 256
+    assert three.kappa == pytest.approx((0.75 - chance) / (1 - chance))
+
+
+def test_kappa_of_chance_is_zero_and_of_disagreement_below() -> None:
+    chance = ConfusionCounts(np.outer([3, 1], [2, 6]))
+    assert chance.overall_accuracy == 12 / 32
+    assert chance.kappa == pytest.approx(0)
+    assert ConfusionCounts(np.array([[0, 4], [4, 0]])).kappa == -1
+    assert ConfusionCounts(np.array([[4, 0], [0, 4]])).kappa == 1
+
+
+def test_absent_classes_change_neither_accuracy_nor_kappa() -> None:
+    two = ConfusionCounts.from_labels(TRUTH, MAP, 2)
+    five = ConfusionCounts.from_labels(TRUTH, MAP, 5)
+    assert (five.overall_accuracy, five.kappa) == (two.overall_accuracy, two.kappa)
+    # A class that only the map holds is a mistake like any other.
+    false = ConfusionCounts(np.array([[6, 0, 2], [0, 8, 0], [0, 0, 0]]))
+    chance = (8 * 6 + 8 * 8) / 256
+    assert false.kappa == pytest.approx((14 / 16 - chance) / (1 - chance))
+
+
+def test_kappa_does_not_exist_without_a_second_class() -> None:
+    one = ConfusionCounts(np.array([[7, 0], [0, 0]]))
+    assert one.overall_accuracy == 1
+    assert math.isnan(one.kappa)
+    # Where the map holds one class and the truth two, agreement is as good as chance.
+    assert ConfusionCounts(np.array([[7, 0], [3, 0]])).kappa == pytest.approx(0)
+    empty = ConfusionCounts.zeros(2)
+    assert math.isnan(empty.overall_accuracy)
+    assert math.isnan(empty.kappa)
+
+
 def test_pixels_without_data_in_the_map_count_nowhere() -> None:
     mapped = MAP.copy()
     mapped[0] = IGNORE

@@ -25,7 +25,7 @@ from n2m_core.tasks.evaluate import EvaluateParams, evaluate
 
 KEYS = {
     "task", "checkpoint", "tiles", "timestep", "classes", "mean", "target", "all_positive",
-    "boundary", "by_timestep", "per_tile", "seconds", "megapixels_per_second",
+    "overall", "boundary", "by_timestep", "per_tile", "seconds", "megapixels_per_second",
 }  # fmt: skip
 
 
@@ -78,6 +78,8 @@ def test_the_report_of_two_tiles_by_hand() -> None:
         7 / 8,
     ]
     assert report["all_positive"] == {"f1": pytest.approx(2 * 8 / (12 + 8)), "iou": 8 / 12}
+    # 10 of 12 pixels agree; by chance (8 * 8 + 4 * 4) / 144 = 5 / 9 would.
+    assert report["overall"] == {"accuracy": 10 / 12, "kappa": pytest.approx(5 / 8)}
     assert report["per_tile"] == [
         {"name": "one", "f1": 6 / 8, "iou": 3 / 5},
         {"name": "two", "f1": 1.0, "iou": 1.0},
