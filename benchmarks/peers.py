@@ -90,7 +90,7 @@ def scored(cards: Iterable[CheckpointCard], sets: Iterable[Measurement], root: P
 
     The entry keeps the command that prints the same again.
     """
-    models = [checkpoints.load(card.id, device="cpu", root=root) for card in cards]
+    models = [checkpoints.load(card.id, card.task, device="cpu", root=root) for card in cards]
     entries = []
     for wanted in sets:
         if wanted.preparation and not Path(wanted.root).is_dir():
@@ -153,7 +153,7 @@ def peak_bytes(call: Callable[[], object]) -> int:
 def costs(cards: Mapping[str, CheckpointCard], root: Path) -> dict[str, Json]:
     """Time and memory of one pass of each network, all in one run."""
     calls = {
-        name: one_pass(checkpoints.load(card.id, device="cpu", root=root))
+        name: one_pass(checkpoints.load(card.id, card.task, device="cpu", root=root))
         for name, card in cards.items()
     }
     taken = time_in_turn(calls, REPEATS)

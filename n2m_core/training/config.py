@@ -193,6 +193,7 @@ class TrainConfig:
     Attributes:
         init_from: whose weights the network starts from: id of a checkpoint, a folder that
             `n2m pretrain` wrote, or a `.pth` file of the authors' fine-tuned network.
+        label_share: share (0..1] of every source's tiles that is learned from, chosen by the seed.
     """
 
     id: str
@@ -212,6 +213,7 @@ class TrainConfig:
     validation: tuple[ValidationConfig, ...] = ()
     init_from: str | None = None
     twin: str | None = None
+    label_share: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -237,6 +239,8 @@ class TrainConfig:
                 "Both init_from and network.backbone_from are given; the first already holds a "
                 "backbone. Give one of them."
             )
+        if not 0 < self.label_share <= 1:
+            raise ConfigError(f"label_share is {self.label_share}; more than 0 and up to 1 wanted.")
         self._check_peer()
         if self.optimizer.steps < 1 or self.optimizer.batch_size < 1:
             raise ConfigError("optimizer.steps and optimizer.batch_size must be at least 1.")

@@ -75,11 +75,13 @@ def scene_and_model(
 def _task(page: str, asked: dict[str, str]) -> str:
     """The task; a link's sample or checkpoint decides it."""
     key = f"{page}.w.task"
-    tasks = {sample.id: sample.task for sample in resources.samples()}
-    tasks |= {card.id: card.task for card in resources.cards()}
+    tasks: dict[str, set[str]] = {}
+    for each in (*resources.samples(), *resources.cards()):
+        tasks.setdefault(each.id, set()).add(each.task)
     for name in ("sample", "checkpoint"):
-        if asked.get(name) in tasks:
-            state.put(key, tasks[asked[name]])
+        served = tasks.get(asked.get(name, ""), set())
+        if len(served) == 1:  # weights of both tasks decide nothing
+            state.put(key, *served)
     task = st.segmented_control(
         "Task",
         list(TASKS),
