@@ -116,6 +116,24 @@ class MultiTaskConfig:
                 "backbone. Give one of them."
             )
 
+    def parts(self, folder: Path) -> dict[Task, TrainConfig]:
+        """Give the configurations of all tasks within this run; `folder` holds their files.
+
+        Raises:
+            ConfigError: a task's file can't be read or is of the other task, or a source that is to
+                be left out is in neither.
+        """
+        parts = {task: self.part(task, folder) for task in TASKS}
+        files = (self.tasks.segment, self.tasks.change)
+        known = {s.name for file in files for s in load_config(folder / file).data.sources}
+        unknown = [name for name in self.leave_out if name not in known]
+        if unknown:
+            raise ConfigError(
+                f"leave_out names {unknown[0]}, which is no source; there are "
+                f"{', '.join(sorted(known))}."
+            )
+        return parts
+
     def part(self, task: Task, folder: Path) -> TrainConfig:
         """Give the configuration of a task within this run.
 
@@ -184,7 +202,7 @@ class MultiTaskTrainer(AbstractTrainer):
     def __init__(self, config: MultiTaskConfig, folder: Path, run: RunParams) -> None:
         """Open the sources of both tasks and build the network; `folder` holds the tasks' files."""
         cache = run.folder.parent / "cache"
-        parts = {task: config.part(task, folder) for task in TASKS}
+        parts = config.parts(folder)
         self.exercises = {task: Exercise(part, cache) for task, part in parts.items()}
         balance = {"segment": config.balance.segment, "change": config.balance.change}
         self.balance = LossBalance(balance, is_learned=config.balance.kind == "learned")

@@ -65,9 +65,11 @@ def test_crop_of_a_scene_gets_the_scenes_map(card: CheckpointCard, finer: float)
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: f"{card.id}, {card.task}")
-def test_crop_of_a_satellite_image_gets_the_scenes_map(checkpoint: str, data_root: Path) -> None:
+def test_crop_of_a_satellite_image_gets_the_scenes_map(
+    card: CheckpointCard, data_root: Path
+) -> None:
     """Two dates of Santa Rosa, 1024 px at 0.45 m, in degrees and slightly rotated."""
-    model = load(checkpoint, device="cpu")
+    model = load(card.id, card.task, device="cpu")
     folder = data_root / "change" / "wildfire" / "val"
     name = sorted(path.name for path in (folder / "A").iterdir())[2]
     dates = ("A",) if model.card.task == "segment" else ("A", "B")

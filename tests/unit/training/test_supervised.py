@@ -190,6 +190,34 @@ def test_sources_that_give_nothing_useful_are_refused(
         Trainer(config, RunParams(tmp_path / "run"))
 
 
+def test_a_share_of_the_labels_is_chosen_by_the_seed(tmp_path: Path) -> None:
+    path = write_config(tmp_path, {"validation": []})
+
+    def kept(share: float, seed: int) -> list[int]:
+        config = dataclasses.replace(load_config(path), label_share=share, seed=seed)
+        every = Trainer(load_config(path), RunParams(tmp_path / "run")).sources[0].tiles
+        (source,) = Trainer(config, RunParams(tmp_path / "run")).sources
+        found = [
+            next(i for i, tile in enumerate(every) if np.array_equal(tile.image, each.image))
+            for each in source.tiles
+        ]
+        assert source.credit.tiles == len(found)
+        return found
+
+    assert kept(1.0, 1) == [0, 1, 2]
+    assert len(kept(0.01, 1)) == 1
+    assert len(kept(0.6, 1)) == 2
+    assert set(kept(0.01, 1)) < set(kept(0.6, 1))
+    assert kept(0.6, 1) == kept(0.6, 1)
+    assert len({tuple(kept(0.01, seed)) for seed in range(6)}) > 1
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1])
+def test_a_share_of_the_labels_has_its_range(tmp_path: Path, share: float) -> None:
+    with pytest.raises(ConfigError, match="more than 0 and up to 1"):
+        load_config(write_config(tmp_path, {"label_share": share}))
+
+
 def test_timesteps_are_drawn_by_their_power() -> None:
     generator = torch.Generator().manual_seed(0)
     even = draw_timesteps(20_000, 1.0, generator)
