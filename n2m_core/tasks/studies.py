@@ -26,6 +26,7 @@ class Study:
         question: what it asks, one sentence.
         command: writes the file.
         show: from the file's values and the name of a score to what is shown.
+        has_scores: whether the score can be chosen.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Study:
     question: str
     command: str
     show: Callable[[Json, str], Shown]
+    has_scores: bool = False
 
 
 def folder() -> Path:
@@ -74,6 +76,7 @@ STUDIES = (
         "Which design learns most from the same data in the same short time?",
         "python -m benchmarks.peers build/peers",
         study_tables.peers,
+        has_scores=True,
     ),
     Study(
         "pretraining",
@@ -81,6 +84,7 @@ STUDIES = (
         "What is it worth to denoise unlabelled images first, by share of the labels?",
         "python -m benchmarks.pretraining",
         study_tables.pretraining,
+        has_scores=True,
     ),
     Study(
         "multitask",
@@ -88,6 +92,7 @@ STUDIES = (
         "What does one network for both tasks cost or bring?",
         "python -m benchmarks.multitask",
         study_tables.multitask,
+        has_scores=True,
     ),
     Study(
         "landsat",
