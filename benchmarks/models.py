@@ -99,7 +99,7 @@ JOBS: dict[str, Job] = {
     "pretraining": Job(("--report",), lambda: cards(PRETRAINING), train_pretraining),
     "multitask": Job((), lambda: cards(registry()), train_multitask),
     "landsat": Job((), lambda: cards(registry())),
-    "full_size": Job((), lambda: sorted((ROOT / "n2m_core" / "models").glob("*.py"))),
+    "full_size": Job((), lambda: sorted((ROOT / "n2m_core" / "models").rglob("*.py"))),
 }
 
 

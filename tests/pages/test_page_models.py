@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 import tiny_checkpoints
 from page_runs import OpenPage, maps_of, settle, texts
+
+from n2m_core.checkpoints import ClassInfo, read_card
+from pages._ui import results
+from pages._ui.inputs import Source
 
 MACHINE = {"date": "2026-01-02", "processor": "a processor", "torch": "2.0"}
 
@@ -85,3 +90,13 @@ def test_a_damaged_study_is_said(
     settle(app.run())
     assert not app.exception
     assert any("peers.json is not what" in each.value for each in app.error)
+
+
+def test_a_map_of_forest_is_not_scored_against_buildings(checkpoints: Path) -> None:
+    buildings = read_card("n2m-buildings", root=checkpoints)
+    classes = (ClassInfo("other", "#e6e1d6"), ClassInfo("forest", "#009e73"))
+    forest = dataclasses.replace(buildings, classes=classes)
+    truth = Path("buildings.tif")
+    source = Source("a", "A", Path("a.tif"), None, {"buildings": truth}, "", True)
+    assert results.truth_of(source, buildings) == truth
+    assert results.truth_of(source, forest) is None

@@ -9,9 +9,11 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from test_config import CONFIGS
 from tiny_models import drawn_pair, drawn_scene, untrained_network
 
 from n2m_core import checkpoints
+from n2m_core.datasets.opening import open_dataset
 from n2m_core.errors import CheckpointError, ConfigError
 from n2m_core.models.noise2map import Noise2Map
 from n2m_core.training.config import load_config
@@ -167,6 +169,25 @@ def test_change_folders_stack_both_dates(tmp_path: Path) -> None:
     tile = trainer.sources[0].tiles[0]
     np.testing.assert_array_equal(tile.image, np.concatenate([before, after]))
     np.testing.assert_array_equal(tile.label, change > 0)
+
+
+def test_forest_is_learned_from_its_own_tiles(tmp_path: Path, data_root: Path) -> None:
+    """The shipped configuration on the real tiles, two steps of a small network."""
+    config = yaml.safe_load((CONFIGS / "n2m-forest.yaml").read_text(encoding="utf-8"))
+    (wanted,) = config.pop("validation")
+    config["network"]["overrides"] = TINY
+    config["optimizer"] = {"kind": "muon", "steps": 2, "batch_size": 1}
+    config["data"]["crop_px"] = 32
+    path = tmp_path / "n2m-forest.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    summary = train(path, RunParams(tmp_path / "run"), checkpoints=tmp_path / "out")
+    card = checkpoints.read_card("n2m-forest", root=tmp_path / "out")
+    assert (summary.steps, card.resolution_m, card.training.data[0].tiles) == (2, 10.0, 15)
+    held_out = open_dataset(
+        wanted["dataset"], data_root / wanted["root"], task="segment", classes=card.classes
+    )
+    forest = [float((sample.label == 1).mean()) for sample in held_out]
+    assert sorted(round(share, 2) for share in forest) == [0.28, 0.32, 0.43, 0.91]
 
 
 @pytest.mark.parametrize(
