@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tiny_multitask import both_network
 from torch import nn
 
 from n2m_core import checkpoints
+from n2m_core.cli import learning
 from n2m_core.errors import ConfigError
 from n2m_core.training.config import load_config
 from n2m_core.training.loop import RunParams
@@ -99,6 +101,17 @@ def test_a_run_learns_both_tasks_and_leaves_one_checkpoint(tmp_path: Path) -> No
     with (summary.checkpoint / "validation.csv").open() as file:
         (score,) = csv.DictReader(file)
     assert (score["step"], 0 <= float(score["town_f1"]) <= 1) == ("30", True)
+
+
+def test_the_command_knows_configurations_of_both_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_both(tmp_path, {"optimizer": {"steps": 1, "batch_size": 1}})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "out"))
+    learning.train(path, seed=4, device="cpu", is_json=True)
+    assert json.loads(capsys.readouterr().out)["checkpoint"] == "both-seed4"
+    assert [card.task for card in checkpoints.read_cards("both-seed4")] == ["segment", "change"]
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
