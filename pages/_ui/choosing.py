@@ -76,12 +76,13 @@ def _task(page: str, asked: dict[str, str]) -> str:
     """The task; a link's sample or checkpoint decides it."""
     key = f"{page}.w.task"
     tasks: dict[str, set[str]] = {}
-    for each in (*resources.samples(), *resources.cards()):
-        tasks.setdefault(each.id, set()).add(each.task)
+    known = [(sample.id, sample.task) for sample in resources.samples()]
+    for name, served in (*known, *((card.id, card.task) for card in resources.cards())):
+        tasks.setdefault(name, set()).add(served)
     for name in ("sample", "checkpoint"):
-        served = tasks.get(asked.get(name, ""), set())
-        if len(served) == 1:  # weights of both tasks decide nothing
-            state.put(key, *served)
+        fit = tasks.get(asked.get(name, ""), set())
+        if len(fit) == 1:  # weights of both tasks decide nothing
+            state.put(key, *fit)
     task = st.segmented_control(
         "Task",
         list(TASKS),
