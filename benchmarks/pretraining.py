@@ -103,6 +103,8 @@ class Study:
         run = RunParams(state, (state / STATE).is_file(), minutes, self.device)
         trainer = Trainer(config, run)
         run_exercises((trainer.exercise,), trainer, self.config, self.folder)
+        if self.finished(config):
+            (state / STATE).unlink(missing_ok=True)  # a hundred megabytes that nothing needs now
 
 
 def described(
