@@ -45,10 +45,10 @@ def write_both(tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:
     """Write a configuration of both tasks beside those of the tasks."""
     crops = {"crop_px": 24, "resolution_range_m": [0.5, 0.5]}
     town = {"kind": "folder", "root": str(tmp_path / "town"), **SOURCE}
-    single = {"data": {**crops, "sources": [town]}}
+    single: dict[str, object] = {"data": {**crops, "sources": [town]}}
     write_config(tmp_path, single).rename(tmp_path / "segment.yaml")
     source = {"kind": "label_pairs", "root": str(tmp_path / "town"), **SOURCE, "name": "pairs"}
-    pairs = {
+    pairs: dict[str, object] = {
         "task": "change",
         "title": "Pairs",
         "classes": [{"name": name, "color": "#000000"} for name in CHANGES],

@@ -51,7 +51,7 @@ def small_study(tmp_path: Path) -> tuple[ModuleType, list[str]]:
     save_network(tmp_path / "pretrained", network, fp16_weights(network))
     (tmp_path / "pretrained" / "pretraining.json").write_text('{"steps": 6000}')
     words = ["--config", str(path), "--pretrained", str(tmp_path / "pretrained"), "--folder",
-             str(tmp_path / "out"), "--steps", "2", "--shares", "0.4,1", "--seeds", "5",
+             str(tmp_path / "out"), "--steps", "2", "--shares", "0.4", "--seeds", "5",
              "--device", "cpu", "--validations", "1"]  # fmt: skip
     return script("pretraining"), words
 
@@ -65,14 +65,12 @@ def test_pretraining_compares_both_starts_and_goes_on(
     monkeypatch.setattr(study, "SETS", ())
     monkeypatch.setattr(study, "RESULTS", tmp_path / "pretraining.json")
     assert study.main([*words, "--report"]) == 1
-    assert "None of 4 runs is finished" in capsys.readouterr().out
+    assert "None of 2 runs is finished" in capsys.readouterr().out
     assert study.main(words) == 0
     results = json.loads((tmp_path / "pretraining.json").read_text())
     assert [(run["start"], run["share"], run["tiles"]) for run in results["runs"]] == [
         ("random", 0.4, 1),
         ("pretrained", 0.4, 1),
-        ("random", 1.0, 3),
-        ("pretrained", 1.0, 3),
     ]
     assert all([step for step, *_ in run["validation"]] == [2] for run in results["runs"])
     cards = sorted((tmp_path / "out").glob("*/card.json"))
