@@ -17,6 +17,7 @@ from torch import nn
 from n2m_core import checkpoints
 from n2m_core.cli import learning
 from n2m_core.errors import ConfigError
+from n2m_core.training import runner
 from n2m_core.training.config import load_config
 from n2m_core.training.loop import RunParams
 from n2m_core.training.multitask import (
@@ -39,6 +40,11 @@ SMALL = {
     "up_block_types": ["UpBlock2D", "UpBlock2D"],
     "layers_per_block": 1,
 }
+
+
+@pytest.fixture(autouse=True)
+def few_crops_for_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "STATISTIC_CROPS", 8)
 
 
 def write_both(tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:

@@ -21,6 +21,7 @@ from tiny_multitask import save_both
 from n2m_core.checkpoints import fp16_weights, save_network
 from n2m_core.datasets.base import Sample
 from n2m_core.geo_image import GeoImage
+from n2m_core.training import runner
 from n2m_core.training.config import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -63,6 +64,7 @@ def test_pretraining_compares_both_starts_and_goes_on(
     town = load_config(tmp_path / "tiny.yaml").validation[0]
     monkeypatch.setattr(study, "VALIDATION", dataclasses.replace(town, only=("0",)))
     monkeypatch.setattr(study, "SETS", ())
+    monkeypatch.setattr(runner, "STATISTIC_CROPS", 8)
     monkeypatch.setattr(study, "RESULTS", tmp_path / "pretraining.json")
     assert study.main([*words, "--report"]) == 1
     assert "None of 2 runs is finished" in capsys.readouterr().out
