@@ -38,6 +38,9 @@ ALL_BANDS = (1, 2, 3, 4, 5, 6)
 CLASSES = (ClassInfo("unchanged", "#e6e1d6"), ClassInfo("changed", "#d55e00"))
 HISTOGRAM_BINS = 256
 
+KEPT = ("target", "mean", "all_positive", "per_tile", "notes")
+"""Of a report; the notes say how unlike the weights' own images these are."""
+
 Json = dict[str, Any]
 
 
@@ -122,7 +125,7 @@ def measured(wanted: Sequence[str]) -> Json:
                     "sha256": card.sha256,
                     "bands": name,
                     "command": line,
-                    **{key: report[key] for key in ("target", "mean", "all_positive", "per_tile")},
+                    **{key: report[key] for key in KEPT},
                 }
             )
     return {

@@ -291,6 +291,7 @@ def landsat(raw: Json, score: str) -> Shown:
     if raw["checkpoints"]:
         flat = raw["checkpoints"][0]["all_positive"]["f1"]
         notes.append(f"A map of nothing but change would score F1 {flat:.3f}.")
+        notes += dict.fromkeys(note for each in raw["checkpoints"] for note in each["notes"])
     return Shown((*notes, _machine(raw)), (Table("Labelled pixels", header, rows, "change"),))
 
 

@@ -111,7 +111,13 @@ def multitask() -> dict[str, Any]:
 def landsat() -> dict[str, Any]:
     tiles = [{"name": "nanjing", "f1": 0.2, "iou": 0.1}, {"name": "taizhou", "f1": 0.4, "iou": 0.2}]
     scored = {"target": {"f1": 0.3, "iou": 0.18}, "per_tile": tiles}
-    own = {"checkpoint": "n2m-change", "sha256": "0", "bands": "red, green, blue", "command": "n2m"}
+    own = {
+        "checkpoint": "n2m-change",
+        "sha256": "0",
+        "bands": "red, green, blue",
+        "command": "n2m",
+        "notes": ["dark"],
+    }
     return {
         "machine": MACHINE,
         "resolution_m": 30,

@@ -81,6 +81,7 @@ def test_landsat_shows_the_formula_beside_the_weights(folder: Path) -> None:
         ("change vector, all bands", "all", "0.300"),
     ]
     assert "F1 0.330" in found.notes[1]
+    assert found.notes[2] == "dark"
 
 
 def test_claims_stand_beside_what_was_measured(folder: Path) -> None:
