@@ -349,6 +349,7 @@ def run_tests(venv: Path, extra: list[str]) -> int:
 def dispatch(options: argparse.Namespace, extra: list[str]) -> int:
     """Run one command in the environment; its exit status."""
     venv = set_up()
+    python = venv_command(venv, "python")
     commands: dict[str, Callable[[], int]] = {
         "setup": lambda: 0,
         "run": lambda: run_app(venv, options, extra),
@@ -357,8 +358,8 @@ def dispatch(options: argparse.Namespace, extra: list[str]) -> int:
         "type": lambda: call(venv_command(venv, "mypy"), *extra),
         "fmt": lambda: call(venv_command(venv, "ruff"), "format", ".", *extra),
         "samples": lambda: call(venv_command(venv, "n2m"), "samples", *extra),
-        "bench": lambda: call(venv_command(venv, "python"), "-m", "benchmarks", *extra),
-        "bench-models": lambda: call(venv_command(venv, "python"), "-m", "benchmarks.models", *extra),
+        "bench": lambda: call(python, "-m", "benchmarks", *extra),
+        "bench-models": lambda: call(python, "-m", "benchmarks.models", *extra),
     }
     return commands[options.command]()
 
