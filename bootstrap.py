@@ -41,6 +41,7 @@ COMMANDS = {
     "fmt": "ruff format",
     "samples": "write the sample scenes anew",
     "bench": "measure speed and write docs/benchmarks.md",
+    "bench-models": "run the studies that are out of date and write docs/studies.md",
 }
 GET_PYTHON = (
     "Install it (python.org, `apt-get install python3.11 python3.11-venv`, "
@@ -353,6 +354,7 @@ def run_tests(venv: Path, extra: list[str]) -> int:
 def dispatch(options: argparse.Namespace, extra: list[str]) -> int:
     """Run one command in the environment; its exit status."""
     venv = set_up()
+    python = venv_command(venv, "python")
     commands: dict[str, Callable[[], int]] = {
         "setup": lambda: 0,
         "run": lambda: run_app(venv, options, extra),
@@ -361,7 +363,8 @@ def dispatch(options: argparse.Namespace, extra: list[str]) -> int:
         "type": lambda: call(venv_command(venv, "mypy"), *extra),
         "fmt": lambda: call(venv_command(venv, "ruff"), "format", ".", *extra),
         "samples": lambda: call(venv_command(venv, "n2m"), "samples", *extra),
-        "bench": lambda: call(venv_command(venv, "python"), "-m", "benchmarks", *extra),
+        "bench": lambda: call(python, "-m", "benchmarks", *extra),
+        "bench-models": lambda: call(python, "-m", "benchmarks.models", *extra),
     }
     return commands[options.command]()
 

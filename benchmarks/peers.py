@@ -27,6 +27,7 @@ from n2m_core import checkpoints
 from n2m_core.checkpoints import CheckpointCard, LoadedModel
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
+from n2m_core.tasks.study_tables import ranked, spread
 from n2m_core.training.runner import TILE_PX
 
 HERE = Path(__file__).resolve().parent
@@ -35,8 +36,6 @@ PAGE = HERE.parent / "docs" / "peers.md"
 STUDY = "peers"
 """Folder of the study's configurations; a card names it."""
 REPEATS = 5
-TIE = 4
-"""Decimals that scores are compared at: those of a published table in per cent."""
 SETS = (
     Measurement(
         "Banepa, a town never seen",
@@ -90,7 +89,7 @@ def scored(cards: Iterable[CheckpointCard], sets: Iterable[Measurement], root: P
 
     The entry keeps the command that prints the same again.
     """
-    models = [checkpoints.load(card.id, device="cpu", root=root) for card in cards]
+    models = [checkpoints.load(card.id, card.task, device="cpu", root=root) for card in cards]
     entries = []
     for wanted in sets:
         if wanted.preparation and not Path(wanted.root).is_dir():
@@ -153,7 +152,7 @@ def peak_bytes(call: Callable[[], object]) -> int:
 def costs(cards: Mapping[str, CheckpointCard], root: Path) -> dict[str, Json]:
     """Time and memory of one pass of each network, all in one run."""
     calls = {
-        name: one_pass(checkpoints.load(card.id, device="cpu", root=root))
+        name: one_pass(checkpoints.load(card.id, card.task, device="cpu", root=root))
         for name, card in cards.items()
     }
     taken = time_in_turn(calls, REPEATS)
@@ -165,19 +164,6 @@ def costs(cards: Mapping[str, CheckpointCard], root: Path) -> dict[str, Json]:
         }
         for name, call in calls.items()
     }
-
-
-def ranked(scores: Mapping[str, tuple[float, float]]) -> dict[str, int]:
-    """Rank by mean F1, mean IoU breaks ties; what is equal in both shares its rank.
-
-    Args:
-        scores: (mean F1, mean IoU) by name.
-
-    Returns:
-        Rank by name, 1 for the best.
-    """
-    rounded = {name: tuple(round(s, TIE) for s in pair) for name, pair in scores.items()}
-    return {name: 1 + sum(o > own for o in rounded.values()) for name, own in rounded.items()}
 
 
 def measured(root: Path) -> Json:
@@ -204,11 +190,6 @@ def measured(root: Path) -> Json:
             }
         )
     return {"machine": machine(), "threads": threads, "networks": networks}
-
-
-def spread(values: list[float]) -> str:
-    """Mean with the lowest and the highest."""
-    return f"{statistics.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def set_table(number: int, networks: list[Json]) -> list[str]:

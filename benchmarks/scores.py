@@ -67,6 +67,15 @@ BUILDINGS = (
     ),
     held_out("segment", "segment"),
 )
+CHANGE = (
+    Measurement(
+        "four real pairs",
+        "change",
+        "$N2M_DATA/change/building_pairs_eval_only",
+        f"--dataset folder {CURVE}",
+    ),
+    held_out("change", "change"),
+)
 MEASUREMENTS: dict[str, tuple[Measurement, ...]] = {
     "n2m-buildings": BUILDINGS,
     "n2m-buildings-plain": BUILDINGS,
@@ -74,15 +83,13 @@ MEASUREMENTS: dict[str, tuple[Measurement, ...]] = {
         Measurement("Dubai, place 4", "segment", "$N2M_DATA/landcover/val", "--dataset folder"),
         held_out("landcover", "segment"),
     ),
-    "n2m-change": (
+    "n2m-forest": (
         Measurement(
-            "four real pairs",
-            "change",
-            "$N2M_DATA/change/building_pairs_eval_only",
-            f"--dataset folder {CURVE}",
+            "Amazon, tiles kept out", "segment", "$N2M_DATA/forest/val", "--dataset folder"
         ),
-        held_out("change", "change"),
     ),
+    "n2m-change": CHANGE,
+    "n2m-multitask": (*BUILDINGS, *CHANGE),
     "n2m-wildfire": (
         Measurement(
             "Santa Rosa, kept out by longitude",
@@ -114,17 +121,25 @@ def measure(checkpoint: str, measurement: Measurement) -> dict[str, Any]:
     return {**entry, "report": json.loads(run(command))}
 
 
+def measured(card: checkpoints.CheckpointCard) -> checkpoints.CheckpointCard:
+    """Give a card with the reports of its task."""
+    wanted = [each for each in MEASUREMENTS[card.id] if each.task == card.task]
+    return replace(card, metrics=tuple(measure(card.id, each) for each in wanted))
+
+
 def main(wanted: list[str]) -> None:
     """Measure the checkpoints named, or all."""
     root = checkpoints.checkpoints_root()
-    for card in checkpoints.list_cards(root):
-        if card.id in MEASUREMENTS and (not wanted or card.id in wanted):
-            metrics = tuple(measure(card.id, each) for each in MEASUREMENTS[card.id])
-            text = replace(card, metrics=metrics).to_json()
-            write_bytes(root / card.id / checkpoints.CARD, text.encode())
-            for entry in metrics:
+    installed = {card.id for card in checkpoints.list_cards(root)}
+    for name in sorted(installed & MEASUREMENTS.keys()):
+        if wanted and name not in wanted:
+            continue
+        cards = [measured(card) for card in checkpoints.read_cards(name, root=root)]
+        write_bytes(root / name / checkpoints.CARD, checkpoints.cards_text(cards).encode())
+        for card in cards:
+            for entry in card.metrics:
                 scores = {k: entry["report"][k] for k in ("target", "mean")}
-                print(card.id, entry["name"], json.dumps(scores))
+                print(name, entry["name"], json.dumps(scores))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The registry of trained weights: cards, and the only loader.
 
 A checkpoint is a folder `checkpoints/<id>/` with `model.safetensors` (fp16), `config.json` (the
-network) and `card.json` (everything a person should know about it).
+network) and `card.json` (everything a person should know about it). Where one network serves two
+tasks, `card.json` holds a card for each, and a task must be named to load it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +24,7 @@ from n2m_core.atomic import write_bytes
 from n2m_core.diffusion.noise import NoiseKind, NoiseProcess, ScheduleName, make_schedule
 from n2m_core.errors import CheckpointError, ParameterError
 from n2m_core.models.building import build
+from n2m_core.models.multitask import MultiTask
 from n2m_core.models.network import AbstractNetwork, NetworkConfig, channels_last
 from n2m_core.normalize import Normalization
 
@@ -133,32 +136,45 @@ class CheckpointCard:
 
     def to_json(self) -> str:
         """Give the text of card.json."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        return cards_text((self,))
 
     @classmethod
-    def from_json(cls, text: str, where: str) -> CheckpointCard:
-        """Read card.json.
+    def from_dict(cls, raw: dict[str, Any]) -> CheckpointCard:
+        """Build a card from JSON values; KeyError, TypeError or ValueError where they are none."""
+        training = dict(raw["training"])
+        training["data"] = tuple(DataCredit(**d) for d in training["data"])
+        return cls(
+            **{
+                **raw,
+                "classes": tuple(ClassInfo(**c) for c in raw["classes"]),
+                "bands": tuple(raw["bands"]),
+                "normalization": _from_lists(Normalization, raw["normalization"]),
+                "training": TrainingRecord(**training),
+                "image_statistics": _from_lists(ImageStatistics, raw["image_statistics"]),
+                "metrics": tuple(raw.get("metrics", ())),
+            }
+        )
 
-        Raises:
-            CheckpointError: the text isn't a card.
-        """
-        try:
-            raw = json.loads(text)
-            training = dict(raw["training"])
-            training["data"] = tuple(DataCredit(**d) for d in training["data"])
-            return cls(
-                **{
-                    **raw,
-                    "classes": tuple(ClassInfo(**c) for c in raw["classes"]),
-                    "bands": tuple(raw["bands"]),
-                    "normalization": _from_lists(Normalization, raw["normalization"]),
-                    "training": TrainingRecord(**training),
-                    "image_statistics": _from_lists(ImageStatistics, raw["image_statistics"]),
-                    "metrics": tuple(raw.get("metrics", ())),
-                }
-            )
-        except (KeyError, TypeError, ValueError) as e:
-            raise CheckpointError(f"{where} is not a checkpoint card ({e}).") from e
+
+def cards_text(cards: Sequence[CheckpointCard]) -> str:
+    """Give the text of card.json: the card, or the cards of all tasks of one checkpoint."""
+    raw = [asdict(card) for card in cards]
+    told = raw[0] if len(raw) == 1 else {"id": cards[0].id, "cards": raw}
+    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+
+
+def cards_from_text(text: str, where: str) -> tuple[CheckpointCard, ...]:
+    """Read what `cards_text` wrote.
+
+    Raises:
+        CheckpointError: the text isn't a card.
+    """
+    try:
+        raw = json.loads(text)
+        listed = raw.get("cards", [raw])
+        return tuple(CheckpointCard.from_dict(each) for each in listed)
+    except (AttributeError, KeyError, TypeError, ValueError) as e:
+        raise CheckpointError(f"{where} is not a checkpoint card ({e}).") from e
 
 
 def _from_lists(cls: type[Any], raw: dict[str, Any]) -> Any:  # noqa: ANN401
@@ -182,13 +198,38 @@ def checkpoints_root() -> Path:
 
 
 def list_cards(root: Path | None = None) -> list[CheckpointCard]:
-    """Read the card of every checkpoint, sorted by id."""
+    """Read the cards of every checkpoint, sorted by id; one of two tasks has two."""
     folder = checkpoints_root() if root is None else root
-    return [read_card(path.parent.name, root=folder) for path in sorted(folder.glob(f"*/{CARD}"))]
+    names = [path.parent.name for path in sorted(folder.glob(f"*/{CARD}"))]
+    return [card for name in names for card in read_cards(name, root=folder)]
 
 
-def read_card(checkpoint: str, *, root: Path | None = None) -> CheckpointCard:
+def read_card(
+    checkpoint: str, task: Task | None = None, *, root: Path | None = None
+) -> CheckpointCard:
     """Read one card by the checkpoint's id.
+
+    Args:
+        checkpoint: its id.
+        task: which card, where the checkpoint serves several tasks; else not looked at.
+        root: folder of the checkpoints.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, its card is damaged, or it serves several
+            tasks and none of them was named.
+    """
+    cards = read_cards(checkpoint, root=root)
+    if len(cards) == 1:
+        return cards[0]
+    for card in cards:
+        if card.task == task:
+            return card
+    tasks = ", ".join(card.task for card in cards)
+    raise CheckpointError(f"Checkpoint {checkpoint} serves several tasks; name one of {tasks}.")
+
+
+def read_cards(checkpoint: str, *, root: Path | None = None) -> tuple[CheckpointCard, ...]:
+    """Read the cards of all tasks that a checkpoint serves.
 
     Raises:
         CheckpointError: there is no such checkpoint, or its card is damaged.
@@ -201,14 +242,21 @@ def read_card(checkpoint: str, *, root: Path | None = None) -> CheckpointCard:
             + (f"choose one of {', '.join(known)}." if known else f"{folder.name}/ holds none yet.")
         )
     path = folder / checkpoint / CARD
-    return CheckpointCard.from_json(path.read_text(encoding="utf-8"), f"{checkpoint}/{CARD}")
+    return cards_from_text(path.read_text(encoding="utf-8"), f"{checkpoint}/{CARD}")
 
 
-def load(checkpoint: str, *, device: str = "auto", root: Path | None = None) -> LoadedModel:
+def load(
+    checkpoint: str,
+    task: Task | None = None,
+    *,
+    device: str = "auto",
+    root: Path | None = None,
+) -> LoadedModel:
     """Load weights for inference, after their checksum was compared with the card's.
 
     Args:
         checkpoint: its id.
+        task: which network, where the checkpoint serves several tasks; else not looked at.
         device: "auto" (a GPU when there is one), "cpu", "cuda", "cuda:1", "mps".
         root: folder of the checkpoints.
 
@@ -216,15 +264,23 @@ def load(checkpoint: str, *, device: str = "auto", root: Path | None = None) -> 
         The network in eval mode, float32, without gradients.
 
     Raises:
-        CheckpointError: unknown id, damaged weights, or weights that don't fit the configuration.
+        CheckpointError: unknown id, damaged weights, weights that don't fit the configuration, or
+            several tasks and none of them named.
         ParameterError: there is no such device.
     """
     folder = (checkpoints_root() if root is None else root) / checkpoint
-    card = read_card(checkpoint, root=folder.parent)
-    model = _read_network(folder, card.sha256)
+    card = read_card(checkpoint, task, root=folder.parent)
+    model = network_for(card.task, _read_network(folder, card.sha256))
     where = choose_device(device)
     model.eval().requires_grad_(False)
     return LoadedModel(card, channels_last(model).to(where), where)
+
+
+def network_for(task: Task, network: AbstractNetwork) -> AbstractNetwork:
+    """Give a network of both tasks as the one of a task; others as they are."""
+    if not isinstance(network, MultiTask):
+        return network
+    return network.of_pairs if task == "change" else network.of_images
 
 
 def save_network(folder: Path, model: AbstractNetwork, weights: bytes) -> None:
@@ -314,7 +370,11 @@ def fp16_weights(model: nn.Module) -> bytes:
 
 
 def save_checkpoint(
-    root: Path, model: AbstractNetwork, card: CheckpointCard, weights: bytes
+    root: Path,
+    model: AbstractNetwork,
+    card: CheckpointCard,
+    weights: bytes,
+    others: Sequence[CheckpointCard] = (),
 ) -> Path:
     """Write a checkpoint folder; the card goes last, so a listed checkpoint is complete.
 
@@ -323,6 +383,7 @@ def save_checkpoint(
         model: gives the network's configuration.
         card: must hold the checksum of `weights`.
         weights: from `fp16_weights`.
+        others: cards of the network's further tasks.
 
     Returns:
         The folder written.
@@ -334,5 +395,5 @@ def save_checkpoint(
         raise CheckpointError(f"The card of {card.id} carries the checksum of other weights.")
     folder = root / card.id
     save_network(folder, model, weights)
-    write_bytes(folder / CARD, card.to_json().encode())
+    write_bytes(folder / CARD, cards_text((card, *others)).encode())
     return folder

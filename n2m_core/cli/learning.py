@@ -55,13 +55,16 @@ def train(
 
     from n2m_core import checkpoints
     from n2m_core.training.config import load_config
-    from n2m_core.training.runner import train as run_training
+    from n2m_core.training.multitask import is_multitask, load_multitask, train_multitask
+    from n2m_core.training.runner import train as train_one
 
-    wanted = load_config(config, seed=seed)
-    run = _run_params(wanted.id, is_resumed, max_minutes, device)
+    is_both = is_multitask(config)
+    name = (load_multitask if is_both else load_config)(config, seed=seed).id
+    run = _run_params(name, is_resumed, max_minutes, device)
     root = checkpoints.checkpoints_root()
+    run_training = train_multitask if is_both else train_one
     summary = run_training(config, run, checkpoints=root, seed=seed, progress=output.progress)
-    _report(output, wanted.id, summary.checkpoint, summary)
+    _report(output, name, summary.checkpoint, summary)
 
 
 def pretrain(

@@ -70,9 +70,9 @@ def segment(
     from n2m_core.tasks.segment import run
 
     params = MapParams(timestep, seed, threshold, resolution, min_area)
-    mapping.check_task(checkpoints.read_card(checkpoint), "segment")
+    mapping.check_task(checkpoints.read_card(checkpoint, "segment"), "segment")
     picture = read_image(image, bands=chosen, nodata=nodata)
-    model = checkpoints.load(checkpoint, device=device)
+    model = checkpoints.load(checkpoint, "segment", device=device)
     result = run(picture, model, params, output.progress)
     _finish(result, files, {"image": str(image)}, output)
 
@@ -106,9 +106,9 @@ def change(
     from n2m_core.tasks.params import MapParams
 
     params = MapParams(timestep, seed, threshold, resolution, min_area)
-    mapping.check_task(checkpoints.read_card(checkpoint), "change")
+    mapping.check_task(checkpoints.read_card(checkpoint, "change"), "change")
     earlier, later = (read_image(path, bands=chosen, nodata=nodata) for path in (before, after))
-    model = checkpoints.load(checkpoint, device=device)
+    model = checkpoints.load(checkpoint, "change", device=device)
     result = run(earlier, later, model, params, output.progress)
     _finish(result, files, {"before": str(before), "after": str(after)}, output)
 

@@ -158,7 +158,7 @@ def _evaluate(
     from n2m_core.tasks.evaluate import evaluate
     from n2m_core.tasks.mapping import check_task
 
-    card = checkpoints.read_card(checkpoint)
+    card = checkpoints.read_card(checkpoint, labelled.task)
     check_task(card, labelled.task)
     samples = open_dataset(
         labelled.dataset,
@@ -171,7 +171,7 @@ def _evaluate(
         nodata=labelled.nodata,
         resolution_m=labelled.resolution_m,
     )
-    model = checkpoints.load(checkpoint, device=device)
+    model = checkpoints.load(checkpoint, labelled.task, device=device)
     report = evaluate(samples, model, params, output.progress)
     output.finish(report, _lines(report), report.get("notes", ()))
 

@@ -11,6 +11,7 @@ from n2m_core.cli import options
 from n2m_core.cli.output import Output, score, table
 
 if TYPE_CHECKING:
+    from n2m_core.checkpoints import Task
     from n2m_core.tasks.trajectory import TrajectoryResult
 
 EXAMPLE = (
@@ -61,12 +62,13 @@ def trajectory(
 
     params = TrajectoryParams(grid, steps, seed, resolution, threshold, process, schedule)
     check_out_dir(out)
-    card = checkpoints.read_card(checkpoint)
-    check_task(card, "segment" if after is None else "change")
+    task: Task = "segment" if after is None else "change"
+    card = checkpoints.read_card(checkpoint, task)
+    check_task(card, task)
     first = read_image(image, bands=chosen, nodata=nodata)
     second = None if after is None else read_image(after, bands=chosen, nodata=nodata)
     known = None if truth is None else read_truth(truth, first, card)
-    model = checkpoints.load(checkpoint, device=device)
+    model = checkpoints.load(checkpoint, task, device=device)
     result = run(
         first,
         second,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from n2m_core.errors import ParameterError
+from n2m_core.models.multitask import MultiTask
 from n2m_core.models.network import NETWORKS, AbstractNetwork, NetworkConfig
 from n2m_core.models.noise2map import Noise2Map
 from n2m_core.models.peers.changeformer import ChangeFormer
@@ -41,4 +42,6 @@ def build(config: NetworkConfig) -> AbstractNetwork:
         raise ParameterError(
             f"There is no network '{config.variant}'; choose one of {', '.join(NETWORKS)}."
         )
+    if config.pair_classes is not None:
+        return MultiTask(config)
     return networks[config.variant](config)

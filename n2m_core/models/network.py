@@ -48,6 +48,8 @@ class NetworkConfig:
             that differ from the variant's.
         shares_dates: whether both halves of a pair go through one backbone side by side and meet in
             the head (Noise2Map alone); False lets them enter it together, as in the paper.
+        pair_classes: number of logits for pairs, where one network maps images and pairs (Noise2Map
+            alone); `in_channels` and `classes` are then those of images. None for one task.
     """
 
     variant: NetworkName
@@ -56,6 +58,7 @@ class NetworkConfig:
     time_conditioning: bool = True
     overrides: dict[str, Any] = field(default_factory=dict)
     shares_dates: bool = False
+    pair_classes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the configuration as JSON values."""

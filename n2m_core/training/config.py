@@ -196,6 +196,7 @@ class TrainConfig:
             `n2m pretrain` wrote, or a `.pth` file of the authors' fine-tuned network.
         rough: shows the network a rough map beside the image, made by corruption of the truth: it
             learns to refine in one pass, see `tasks.one_pass`. None for a network of images alone.
+        label_share: share (0..1] of every source's tiles that is learned from, chosen by the seed.
     """
 
     id: str
@@ -216,6 +217,7 @@ class TrainConfig:
     init_from: str | None = None
     rough: CorruptionParams | None = None
     twin: str | None = None
+    label_share: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -246,6 +248,8 @@ class TrainConfig:
                 f"A rough map is refined for task segment with noise.process none, not for "
                 f"{self.task} with {self.noise.process}. Change them, or leave rough out."
             )
+        if not 0 < self.label_share <= 1:
+            raise ConfigError(f"label_share is {self.label_share}; more than 0 and up to 1 wanted.")
         self._check_peer()
         if self.optimizer.steps < 1 or self.optimizer.batch_size < 1:
             raise ConfigError("optimizer.steps and optimizer.batch_size must be at least 1.")

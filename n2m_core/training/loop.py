@@ -81,6 +81,7 @@ class AbstractTrainer(ABC):
         run: RunParams,
         model: AbstractNetwork,
         sources: tuple[AbstractSource, ...],
+        beside: nn.Module | None = None,
     ) -> None:
         """Prepare optimiser, average and random generators.
 
@@ -91,6 +92,7 @@ class AbstractTrainer(ABC):
             run: where and how long.
             model: the network with its first weights.
             sources: where the crops come from.
+            beside: what is learned beside the network and is no part of it, without weight decay.
         """
         self.name, self.options, self.run, self.sources = name, optimizer, run, sources
         self.device = torch.device(run.device)
@@ -103,7 +105,13 @@ class AbstractTrainer(ABC):
             use_buffers=True,  # batch statistics, where a network has any, belong to its weights
         )
         self.optimizer = build_optimizer(self.model, optimizer)
+        self.beside = (nn.Module() if beside is None else beside).to(self.device)
+        learned = [each for each in self.beside.parameters() if each.requires_grad]
+        if learned:
+            group = {"params": learned, "weight_decay": 0.0, "orthogonal": False}
+            self.optimizer.add_param_group(group)
         self.step, self.seconds = 0, 0.0
+        self.told: dict[str, float] = {}  # more columns of the learning curve
 
     @abstractmethod
     def loss(self, strength: float) -> Tensor:
@@ -156,6 +164,7 @@ class AbstractTrainer(ABC):
             self.seconds = before + now - started
             if self.step % CURVE_EVERY == 0:
                 row = {"step": self.step, "loss": loss, "rate": self._rate(), "s": self.seconds}
+                row |= self.told
                 curve.add(row)
                 if progress:
                     progress(self.step, self.options.steps, f"loss {loss:.3f}")
@@ -208,6 +217,7 @@ class AbstractTrainer(ABC):
                 "seconds": self.seconds,
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
+                "beside": self.beside.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "generator": self.generator.get_state(),
                 "rng": self.rng.bit_generator.state,
@@ -229,6 +239,7 @@ class AbstractTrainer(ABC):
             )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
+        self.beside.load_state_dict(state.get("beside", {}))
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.rng.bit_generator.state = state["rng"]

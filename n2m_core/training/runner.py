@@ -21,6 +21,7 @@ from n2m_core.checkpoints import (
     LoadedModel,
     TrainingRecord,
     fp16_weights,
+    network_for,
     save_checkpoint,
 )
 from n2m_core.datasets.base import Sample
@@ -33,13 +34,14 @@ from n2m_core.tasks.one_pass import refine_once, rough_bands
 from n2m_core.tasks.tally import ScoredMap, Setting
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
 from n2m_core.training.corruption import corrupt
-from n2m_core.training.loop import RunParams, TrainResult
+from n2m_core.training.loop import AbstractTrainer, RunParams, TrainResult
 from n2m_core.training.sources import data_root
-from n2m_core.training.supervised import Trainer
+from n2m_core.training.supervised import Exercise, Trainer
 
 BANDS = ("red", "green", "blue")
 TILE_PX = 256
 STATISTIC_CROPS = 256
+SHARED = ", shared with the other task"
 
 _log = logging.getLogger(__name__)
 
@@ -85,19 +87,48 @@ def train(
         ConfigError: the configuration is wrong.
         DatasetError: a source lacks files.
     """
-    config = load_config(config_path, seed=seed)
-    trainer = Trainer(config, run)
-    sets = [(v, _validation_set(v, config)) for v in config.validation]
+    trainer = Trainer(load_config(config_path, seed=seed), run)
+    return run_exercises((trainer.exercise,), trainer, config_path, checkpoints, progress)
 
-    def validate(model: AbstractNetwork, step: int) -> dict[str, float]:
-        loaded = LoadedModel(
-            describe(config, config_path, model, trainer, 0.0), model, torch.device("cpu")
-        )
+
+def run_exercises(
+    exercises: Sequence[Exercise],
+    trainer: AbstractTrainer,
+    config_path: Path,
+    checkpoints: Path,
+    progress: Progress | None = None,
+) -> TrainSummary:
+    """Train a network of one task or several, validate each on the way, write the checkpoint.
+
+    Args:
+        exercises: of every task, the first one's card first.
+        trainer: learns them.
+        config_path: for the cards.
+        checkpoints: folder that receives `<id>/`.
+        progress: told as training goes on.
+
+    Returns:
+        Where the checkpoint is and how far the run came.
+
+    Raises:
+        DatasetError: a validation set lacks files.
+    """
+    sets = [
+        (exercise, wanted, _validation_set(wanted, exercise.config))
+        for exercise in exercises
+        for wanted in exercise.config.validation
+    ]
+
+    def validate(network: AbstractNetwork, step: int) -> dict[str, float]:
         scores: dict[str, float] = {}
         params = EvaluateParams()
-        for wanted, samples in sets:
-            maker = _refining(loaded, config) if config.rough else maker_of(loaded, params)
-            report = score_maps(samples, loaded.card, maker, params)
+        for exercise, wanted, samples in sets:
+            model = network_for(exercise.config.task, network)
+            card = describe(exercise, config_path, network, trainer, 0.0)
+            loaded = LoadedModel(card, model, torch.device("cpu"))
+            is_rough = exercise.config.rough is not None
+            maker = _refining(loaded, exercise.config) if is_rough else maker_of(loaded, params)
+            report = score_maps(samples, card, maker, params)
             has_target = report["target"]["f1"] is not None
             target = report["target" if has_target else "mean"]
             scores |= {f"{wanted.name}_f1": target["f1"], f"{wanted.name}_iou": target["iou"]}
@@ -105,21 +136,24 @@ def train(
         _log.info("step %d: %s", step, scores)
         return scores
 
-    every = min((v.every for v in config.validation), default=0)
+    every = min((wanted.every for _, wanted, _ in sets), default=0)
     result = trainer.train(validate if sets else None, every, progress)
-    return export(config, config_path, trainer, result, checkpoints)
+    return export(exercises, config_path, trainer, result, checkpoints)
 
 
 def export(
-    config: TrainConfig,
+    exercises: Sequence[Exercise],
     config_path: Path,
-    trainer: Trainer,
+    trainer: AbstractTrainer,
     result: TrainResult,
     checkpoints: Path,
 ) -> TrainSummary:
-    """Write the averaged network, its card and its learning curves."""
-    card = describe(config, config_path, result.model, trainer, result.minutes)
-    folder = save_checkpoint(checkpoints, result.model, card, fp16_weights(result.model))
+    """Write the averaged network, its cards and its learning curves."""
+    first, *others = (
+        describe(exercise, config_path, result.model, trainer, result.minutes)
+        for exercise in exercises
+    )
+    folder = save_checkpoint(checkpoints, result.model, first, fp16_weights(result.model), others)
     for name in ("curve.csv", "validation.csv"):
         if (trainer.run.folder / name).exists():
             shutil.copyfile(trainer.run.folder / name, folder / name)
@@ -127,10 +161,16 @@ def export(
 
 
 def describe(
-    config: TrainConfig, config_path: Path, model: AbstractNetwork, trainer: Trainer, minutes: float
+    exercise: Exercise,
+    config_path: Path,
+    network: AbstractNetwork,
+    trainer: AbstractTrainer,
+    minutes: float,
 ) -> CheckpointCard:
-    """Write the card; every number on it is measured here."""
+    """Write the card of a task; every number on it is measured here."""
+    config = exercise.config
     shown = rough_bands([entry.name for entry in config.classes]) if config.rough else ()
+    model = network_for(config.task, network)
     return CheckpointCard(
         id=config.id,
         title=config.title,
@@ -143,12 +183,12 @@ def describe(
         schedule=config.noise.schedule,
         inference_timestep=config.inference.timestep,
         mix_at_inference=config.inference.mix,
-        backbone=model.design,
+        backbone=model.design + (SHARED if model is not network else ""),
         parameters=sum(p.numel() for p in model.parameters()),
         gflop_per_tile=round(gflop_per_tile(model), 2),
         window_px=config.inference.window_px or config.data.crop_px,
         training=TrainingRecord(
-            data=tuple(source.credit for source in trainer.sources),
+            data=tuple(source.credit for source in exercise.sources),
             config=f"{config_path.parent.name}/{config_path.name}",
             steps=trainer.step,
             samples=trainer.step * config.optimizer.batch_size,
@@ -158,10 +198,10 @@ def describe(
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             init_from=config.init_from or config.network.backbone_from,
         ),
-        image_statistics=_statistics(trainer),
+        image_statistics=_statistics(exercise),
         license=config.license,
         limits=config.limits,
-        sha256=hashlib.sha256(fp16_weights(model)).hexdigest(),
+        sha256=hashlib.sha256(fp16_weights(network)).hexdigest(),
         twin=config.twin,
     )
 
@@ -181,10 +221,10 @@ def _device_name(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} thread(s)"
 
 
-def _statistics(trainer: Trainer) -> ImageStatistics:
+def _statistics(exercise: Exercise) -> ImageStatistics:
     """Measure the images that the network was trained on, as they come from the mixer."""
-    rng = np.random.default_rng(trainer.config.seed)
-    crops = [trainer.mixer.draw(rng).image[:3] for _ in range(STATISTIC_CROPS)]
+    rng = np.random.default_rng(exercise.config.seed)
+    crops = [exercise.mixer.draw(rng).image[:3] for _ in range(STATISTIC_CROPS)]
     means = torch.stack([crop.mean((1, 2)) for crop in crops])
     stds = torch.stack([crop.std((1, 2)) for crop in crops])
     return ImageStatistics(

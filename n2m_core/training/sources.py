@@ -129,6 +129,27 @@ def open_source(
     return TileSource(config, scene_tiles(config, len(classes), cache))
 
 
+def shared_labels(
+    sources: tuple[AbstractSource, ...], share: float, seed: int
+) -> tuple[AbstractSource, ...]:
+    """Keep a share of each source's tiles, at least one; a smaller share is part of a larger one.
+
+    Args:
+        sources: with all their tiles.
+        share: 0..1, 1 for all.
+        seed: decides which tiles stay.
+    """
+    if share == 1:
+        return sources
+    kept = []
+    for number, source in enumerate(sources):
+        order = np.random.default_rng([seed, number]).permutation(len(source.tiles))
+        count = max(round(share * len(order)), 1)
+        tiles = [source.tiles[i] for i in sorted(order[:count])]
+        kept.append(type(source)(source.config, tiles))
+    return tuple(kept)
+
+
 def _samples(config: SourceConfig, task: Task, classes: tuple[ClassInfo, ...]) -> Iterable[Sample]:
     root = data_root() / config.root
     is_named = config.kind in ("dataset", "label_pairs")

@@ -29,15 +29,29 @@ def read_strict(path: Path, cls: type[Config]) -> Config:
     Raises:
         ConfigError: the file can't be read, or a key or value is wrong.
     """
+    config = _build(cls, _read(path), path.name)
+    assert isinstance(config, cls)
+    return config
+
+
+def has_key(path: Path, key: str) -> bool:
+    """Whether a YAML file is a mapping with that key, to tell kinds of configurations apart.
+
+    Raises:
+        ConfigError: the file can't be read.
+    """
+    raw = _read(path)
+    return isinstance(raw, dict) and key in raw
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401
+    """Read a YAML file as plain values."""
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as e:
         raise ConfigError(f"{path} can't be read ({e.strerror}).") from e
     except yaml.YAMLError as e:
         raise ConfigError(f"{path} is not YAML: {e}") from e
-    config = _build(cls, raw, path.name)
-    assert isinstance(config, cls)
-    return config
 
 
 class _Loader(yaml.SafeLoader):

@@ -19,22 +19,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from n2m_core.checkpoints import load, load_network
+from n2m_core.checkpoints import Task, load, load_network, network_for
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseProcess, make_schedule
 from n2m_core.errors import CheckpointError, ConfigError
-from n2m_core.models.backbone import Variant, adopted_settings, full_settings, open_backbone
+from n2m_core.models.backbone import adopted_settings, full_settings, open_backbone
 from n2m_core.models.building import build
-from n2m_core.models.network import AbstractNetwork, NetworkConfig
+from n2m_core.models.multitask import MultiTask
+from n2m_core.models.network import PEERS, AbstractNetwork, NetworkConfig
 from n2m_core.models.noise2map import Noise2Map
 from n2m_core.models.peers.ddpm_cd import FrozenFeatureDetector
 from n2m_core.models.released import load_released
 from n2m_core.tasks.one_pass import rough_planes
 from n2m_core.training.config import TrainConfig
 from n2m_core.training.corruption import corrupt
-from n2m_core.training.crops import Cropper
+from n2m_core.training.crops import Cropper, Rng
 from n2m_core.training.loop import AbstractTrainer, RunParams
 from n2m_core.training.losses import supervised_loss
-from n2m_core.training.sources import CropMixer, open_source
+from n2m_core.training.sources import CropMixer, open_source, shared_labels
 
 _log = logging.getLogger(__name__)
 
@@ -57,51 +58,64 @@ def draw_timesteps(
     return (TIMESTEPS * reach * u**power).long().clamp_(max=TIMESTEPS - 1)
 
 
-class Trainer(AbstractTrainer):
-    """Learns maps from labelled crops."""
+class Exercise:
+    """What there is to learn for a task: its crops, its noise process and its loss."""
 
-    def __init__(self, config: TrainConfig, run: RunParams) -> None:
-        """Open the sources and build the network."""
-        cache = run.folder.parent / "cache"
-        sources = tuple(
-            open_source(s, config.task, config.classes, cache) for s in config.data.sources
-        )
-        model = build_network(config)
-        super().__init__(config.id, config.seed, config.optimizer, run, model, sources)
+    def __init__(self, config: TrainConfig, cache: Path) -> None:
+        """Open the sources; `cache` keeps scenes that were made before."""
         self.config = config
+        opened = (open_source(s, config.task, config.classes, cache) for s in config.data.sources)
+        self.sources = shared_labels(tuple(opened), config.label_share, config.seed)
         low, high = config.data.resolution_range_m
         cropper = Cropper(config.data.crop_px, low, high, config.augment.rotate)
-        self.mixer = CropMixer(sources, cropper, config.augment)
+        self.mixer = CropMixer(self.sources, cropper, config.augment)
         self.process = NoiseProcess(config.noise.process, make_schedule(config.noise.schedule))
-        self.weights = torch.tensor(config.loss.class_weights, device=self.device)
 
-    def loss(self, strength: float) -> Tensor:
-        """Draw a batch, mix x_t, compare the maps with the labels."""
-        images, labels = self.batch(strength)
-        power = self.config.noise.timestep_power
-        t = draw_timesteps(len(images), power, self.generator, strength)
-        draw = torch.randn(images.shape, generator=self.generator)
-        x_t = self.process.mix(images, t, self.process.noise_for(images, draw))
-        logits = self.forward(x_t, t)
-        labels = labels.to(self.device)
-        return supervised_loss(logits, labels, self.weights, self.config.loss.dice)
-
-    def batch(self, strength: float) -> tuple[Tensor, Tensor]:
-        """Draw a batch.
+    def batch(self, size: int, rng: Rng, strength: float) -> tuple[Tensor, Tensor]:
+        """Draw crops, with a rough map beside each where the network is to refine one.
 
         Args:
+            size: how many.
+            rng: decides which, and how maps are corrupted.
             strength: share (0..1) of the full augmentation.
 
         Returns:
             What the network is shown, float32 [B, C, h, w] in [-1, 1], and int64 [B, h, w].
         """
-        images, labels = self.mixer.batch(self.options.batch_size, self.rng, strength)
+        images, labels = self.mixer.batch(size, rng, strength)
         if self.config.rough is None:
             return images, labels
         classes, options = len(self.config.classes), self.config.rough
-        rough = [corrupt(each.numpy(), classes, self.rng, params=options) for each in labels]
+        rough = [corrupt(each.numpy(), classes, rng, params=options) for each in labels]
         planes = np.stack([rough_planes(each, classes) for each in rough])
         return torch.cat([images, torch.from_numpy(planes).float() / 127.5 - 1], dim=1), labels
+
+    def loss(self, trainer: AbstractTrainer, strength: float) -> Tensor:
+        """Draw a batch, mix x_t, compare the trained network's maps with the labels."""
+        images, labels = self.batch(trainer.options.batch_size, trainer.rng, strength)
+        power = self.config.noise.timestep_power
+        t = draw_timesteps(len(images), power, trainer.generator, strength)
+        draw = torch.randn(images.shape, generator=trainer.generator)
+        x_t = self.process.mix(images, t, self.process.noise_for(images, draw))
+        logits = trainer.forward(x_t, t)
+        weights = torch.tensor(self.config.loss.class_weights, device=logits.device)
+        return supervised_loss(logits, labels.to(logits.device), weights, self.config.loss.dice)
+
+
+class Trainer(AbstractTrainer):
+    """Learns maps from labelled crops."""
+
+    def __init__(self, config: TrainConfig, run: RunParams) -> None:
+        """Open the sources and build the network."""
+        self.exercise = Exercise(config, run.folder.parent / "cache")
+        sources = self.exercise.sources
+        model = build_network(config)
+        super().__init__(config.id, config.seed, config.optimizer, run, model, sources)
+        self.config, self.mixer = config, self.exercise.mixer
+
+    def loss(self, strength: float) -> Tensor:
+        """Draw a batch, mix x_t, compare the maps with the labels."""
+        return self.exercise.loss(self, strength)
 
 
 def build_network(config: TrainConfig) -> AbstractNetwork:
@@ -113,11 +127,7 @@ def build_network(config: TrainConfig) -> AbstractNetwork:
         ParameterError: a peer's settings are unknown, or it is of another task.
     """
     variant = config.network.variant
-    model: AbstractNetwork
-    if variant == "compact" or variant == "paper":
-        model = _noise2map(config, variant)
-    else:
-        model = _peer(config)
+    model = _peer(config) if variant in PEERS else build_noise2map(config)
     if config.init_from and config.init_from.endswith(".pth"):
         if not isinstance(model, Noise2Map):
             raise ConfigError(
@@ -127,14 +137,25 @@ def build_network(config: TrainConfig) -> AbstractNetwork:
         load_released(model, Path(config.init_from))
     elif config.init_from:
         shown = len(config.classes) if config.rough else 0
-        taken = take_weights(model, _network_named(config.init_from), added_bands=shown)
+        start = _network_named(config.init_from, config.task)
+        taken = take_weights(model, start, added_bands=shown)
         _log.info("%d of %d tensors from %s", *taken, config.init_from)
     return model
 
 
-def _noise2map(config: TrainConfig, variant: Variant) -> Noise2Map:
-    """Build Noise2Map, perhaps around another's backbone."""
+def build_noise2map(config: TrainConfig, pair_classes: int | None = None) -> AbstractNetwork:
+    """Build Noise2Map, perhaps around another's backbone.
+
+    Args:
+        config: of a task; of segmentation, where the network is to serve pairs as well.
+        pair_classes: number of classes of pairs then.
+
+    Raises:
+        CheckpointError: the backbone can't be read, or is another than asked for.
+    """
     choice = config.network
+    variant = choice.variant
+    assert variant == "compact" or variant == "paper"
     backbone = choice.backbone_from and open_backbone(choice.backbone_from)
     overrides = choice.overrides
     if backbone:
@@ -147,9 +168,10 @@ def _noise2map(config: TrainConfig, variant: Variant) -> Noise2Map:
         # Spelled out, so that the weights stay readable when the defaults move on.
         overrides=full_settings(variant, overrides),
         shares_dates=choice.shares_dates,
+        pair_classes=pair_classes,
     )
     model = _seeded(network, config.seed)
-    assert isinstance(model, Noise2Map)
+    assert isinstance(model, Noise2Map | MultiTask)
     if backbone:
         model.backbone.load_state_dict(backbone.state_dict())
     return model
@@ -184,10 +206,15 @@ def _seeded(network: NetworkConfig, seed: int) -> AbstractNetwork:
         return build(network)
 
 
-def _network_named(name: str) -> AbstractNetwork:
-    """Load the network of a checkpoint, or of a folder that pretraining wrote."""
+def _network_named(name: str, task: Task) -> AbstractNetwork:
+    """Load the network of a checkpoint, or of a folder that pretraining wrote.
+
+    Where it serves both tasks, it is given as the network of `task`.
+    """
     folder = Path(name)
-    return load_network(folder) if folder.is_dir() else load(name, device="cpu").model
+    if folder.is_dir():
+        return network_for(task, load_network(folder))
+    return load(name, task, device="cpu").model
 
 
 def take_weights(model: nn.Module, other: nn.Module, *, added_bands: int = 0) -> tuple[int, int]:

@@ -75,11 +75,14 @@ def scene_and_model(
 def _task(page: str, asked: dict[str, str]) -> str:
     """The task; a link's sample or checkpoint decides it."""
     key = f"{page}.w.task"
-    tasks = {sample.id: sample.task for sample in resources.samples()}
-    tasks |= {card.id: card.task for card in resources.cards()}
+    tasks: dict[str, set[str]] = {}
+    known = [(sample.id, sample.task) for sample in resources.samples()]
+    for name, served in (*known, *((card.id, card.task) for card in resources.cards())):
+        tasks.setdefault(name, set()).add(served)
     for name in ("sample", "checkpoint"):
-        if asked.get(name) in tasks:
-            state.put(key, tasks[asked[name]])
+        fit = tasks.get(asked.get(name, ""), set())
+        if len(fit) == 1:  # weights of both tasks decide nothing
+            state.put(key, *fit)
     task = st.segmented_control(
         "Task",
         list(TASKS),

@@ -11,6 +11,8 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from n2m_core.tasks.study_tables import Line, Plot
+
 PALETTE = ("#0b6e75", "#c4622d", "#5b6c9a", "#9a7b1f", "#8a4f7d", "#4d7f3f")
 """Line colours that stay apart for colour-blind eyes, in order of use."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -194,6 +196,41 @@ def over_strengths(curves: Sequence[Curve], names: Sequence[str], x_title: str) 
     figure.update_xaxes(title=x_title, type="category")
     figure.update_yaxes(title="F1", range=[0, 1.02])
     return _styled(figure)
+
+
+def of_study(plot: Plot) -> go.Figure:
+    """Draw the lines of a study; points with names stand apart where there is one line of them."""
+    figure = go.Figure()
+    for number, line in enumerate(plot.lines):
+        is_alone = len(plot.lines) == 1 and any(isinstance(each, str) for each in line.x)
+        color, dash = PALETTE[number % len(PALETTE)], DASHES[number % len(DASHES)]
+        figure.add_trace(
+            go.Scatter(
+                x=list(line.x),
+                y=list(line.y),
+                name=line.name,
+                mode="markers" if is_alone else "lines+markers",
+                error_y=_spread(line),
+                line={"color": color, "dash": dash, "width": 2.2},
+                marker={"size": 10 if is_alone else 6, "color": color},
+                hovertemplate="%{y:.3f}",
+            )
+        )
+    figure.update_xaxes(title=plot.x_title)
+    figure.update_yaxes(title=plot.y_title, rangemode="tozero")
+    return _styled(figure)
+
+
+def _spread(line: Line) -> dict[str, Any] | None:
+    """Error bars from the lowest to the highest seed; none where there is one seed."""
+    if line.low is None or line.high is None or (line.low == line.y and line.high == line.y):
+        return None
+    return {
+        "symmetric": False,
+        "array": [high - y for y, high in zip(line.y, line.high, strict=True)],
+        "arrayminus": [y - low for y, low in zip(line.y, line.low, strict=True)],
+        "thickness": 1.2,
+    }
 
 
 def _styled(figure: go.Figure) -> go.Figure:

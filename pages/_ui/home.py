@@ -140,4 +140,5 @@ def status() -> None:
         frame.table(
             ("Model", "Task", "Trained for", "Parameters", "Licence"), rows, [""] * len(rows)
         )
-    frame.quiet(f"Running on {resources.device_text()}. {len(cards)} models installed.")
+    count = len({card.id for card in cards})  # one of both tasks has two cards
+    frame.quiet(f"Running on {resources.device_text()}. {count} models installed.")

@@ -121,9 +121,9 @@ def half_of_training(card: CheckpointCard) -> int | None:
     path = resources.checkpoints_folder().parent / card.training.config
     if not path.is_file():
         return None
-    from n2m_core.training.config import load_config
+    from n2m_core.training.multitask import load_part
 
-    return int(1000 * 0.5 ** load_config(path).noise.timestep_power)
+    return int(1000 * 0.5 ** load_part(path, card.task).noise.timestep_power)
 
 
 def _ask(own: Report, other: Report | None) -> None:

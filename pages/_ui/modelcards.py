@@ -46,7 +46,7 @@ def filters(cards: list[CheckpointCard]) -> list[CheckpointCard]:
 
 def show(card: CheckpointCard) -> None:
     """Show one card."""
-    with st.container(border=True, key=f"card-{card.id}"):
+    with st.container(border=True, key=f"card-{card.id}-{card.task}"):
         st.subheader(card.title, anchor=False)
         st.html(
             f'<div class="n2m-quiet"><code>{escape(card.id)}</code> &middot; {_chips(card)}</div>'

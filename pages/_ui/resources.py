@@ -21,7 +21,7 @@ from n2m_core.errors import DatasetError
 from n2m_core.geo_image import GeoImage
 
 if TYPE_CHECKING:
-    from n2m_core.checkpoints import CheckpointCard, LoadedModel
+    from n2m_core.checkpoints import CheckpointCard, LoadedModel, Task
 
 QUICK_PX = 512
 """Samples up to this size come first, so that the first picture is quick."""
@@ -87,19 +87,19 @@ def cards(task: str | None = None) -> list[CheckpointCard]:
 
 
 @lru_cache(maxsize=3)
-def _model(folder: Path, checkpoint: str, sha256: str) -> LoadedModel:
+def _model(folder: Path, checkpoint: str, task: Task, sha256: str) -> LoadedModel:
     """Load a checkpoint; its checksum in the key notices exchanged weights.
 
     Streamlit's own cache would look for a page's run, which the worker thread does not have.
     """
     from n2m_core import checkpoints
 
-    return checkpoints.load(checkpoint, root=folder)
+    return checkpoints.load(checkpoint, task, root=folder)
 
 
 def model(card: CheckpointCard) -> LoadedModel:
     """The loaded model of a card; to be used in the worker only."""
-    return _model(checkpoints_folder(), card.id, card.sha256)
+    return _model(checkpoints_folder(), card.id, card.task, card.sha256)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

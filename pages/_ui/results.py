@@ -84,7 +84,9 @@ def _truth_names(card: CheckpointCard) -> tuple[str, ...]:
     """Names of the sample truths that fit a checkpoint, the best one first."""
     if card.task == "change":
         return ("change",) if len(card.classes) > 2 else ("damage", "change")
-    return ("buildings",) if has_background(card) else ("land_cover",)
+    if not has_background(card):
+        return ("land_cover",)
+    return ("buildings",) if card.classes[1].name == "building" else ()
 
 
 def scores(page: str, source: Source, result: MapResult, choices: Choices) -> Report | None:

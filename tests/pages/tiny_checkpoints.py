@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -13,10 +13,13 @@ from n2m_core.checkpoints import (
     ClassInfo,
     DataCredit,
     ImageStatistics,
+    Task,
     TrainingRecord,
     fp16_weights,
     save_checkpoint,
 )
+from n2m_core.models.multitask import MultiTask
+from n2m_core.models.network import AbstractNetwork
 from n2m_core.models.noise2map import NetworkConfig, Noise2Map
 from n2m_core.normalize import Normalization
 
@@ -48,7 +51,7 @@ def write_all(root: Path, *, seed: int = 3) -> Path:
 
 def write_tiny_checkpoint(root: Path, name: str, *, seed: int = 3) -> Path:
     """Write a checkpoint of a few thousand untrained weights under a known id."""
-    task: Literal["segment", "change"] = "change" if name in _CHANGE else "segment"
+    task: Task = "change" if name in _CHANGE else "segment"
     is_plain = name.endswith("plain")
     torch.manual_seed(seed)
     model = Noise2Map(
@@ -61,8 +64,33 @@ def write_tiny_checkpoint(root: Path, name: str, *, seed: int = 3) -> Path:
         )
     )
     weights = fp16_weights(model)
-    statistics = ImageStatistics((0.0,) * 3, (0.4,) * 3, (0.2,) * 3)
-    card = CheckpointCard(
+    card = card_of(name, task, model, weights, seed=seed)
+    return save_checkpoint(root, model, card, weights)
+
+
+def write_both(root: Path) -> Path:
+    """Write a checkpoint of both tasks with a card for each."""
+    torch.manual_seed(3)
+    model = MultiTask(NetworkConfig("compact", 3, 2, overrides=_SMALL, pair_classes=3))
+    weights = fp16_weights(model)
+    one, pair = (
+        dataclasses.replace(
+            card_of(name, task, model, weights),
+            id="n2m-multitask",
+            title=f"Shared {task}",
+            twin=None,
+        )
+        for name, task in BOTH
+    )
+    return save_checkpoint(root, model, one, weights, [pair])
+
+
+def card_of(
+    name: str, task: Task, model: AbstractNetwork, weights: bytes, *, seed: int = 3
+) -> CheckpointCard:
+    """Describe a small untrained network of a known id."""
+    is_plain = name.endswith("plain")
+    return CheckpointCard(
         id=name,
         title=f"Tiny {name.removeprefix('n2m-')}",
         task=task,
@@ -88,15 +116,15 @@ def write_tiny_checkpoint(root: Path, name: str, *, seed: int = 3) -> Path:
             0.0,
             "today",
         ),
-        image_statistics=statistics,
+        image_statistics=ImageStatistics((0.0,) * 3, (0.4,) * 3, (0.2,) * 3),
         license="CC BY-NC-SA 4.0" if name == "n2m-wildfire" else "Apache-2.0",
         limits="Untrained weights for tests of the pages.",
         sha256=hashlib.sha256(weights).hexdigest(),
         twin="n2m-buildings-plain" if name == "n2m-buildings" else None,
     )
-    return save_checkpoint(root, model, card, weights)
 
 
+BOTH: tuple[tuple[str, Task], ...] = (("n2m-buildings", "segment"), ("n2m-change", "change"))
 _CHANGE = ("n2m-change", "n2m-wildfire")
 _SMALL = {
     "in_channels": 8,

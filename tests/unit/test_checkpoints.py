@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_models import save_tiny, segmenter
+from tiny_multitask import NAME, both_network, save_both
 
 from n2m_core import checkpoints
 from n2m_core.errors import CheckpointError, ParameterError
@@ -25,7 +26,7 @@ def test_round_trip_keeps_card_and_network(root: Path) -> None:
     loaded = checkpoints.load("tiny-buildings", device="cpu", root=root)
     assert loaded.card.classes == original.card.classes
     assert loaded.card.training == original.card.training
-    assert loaded.card == checkpoints.CheckpointCard.from_json(loaded.card.to_json(), "copy")
+    assert loaded.card == checkpoints.cards_from_text(loaded.card.to_json(), "copy")[0]
     x_t, t = torch.rand(1, 3, 32, 32) * 2 - 1, torch.tensor([40])
     torch.testing.assert_close(loaded.model(x_t, t), original.model(x_t, t), atol=0.05, rtol=0.02)
     assert not loaded.model.training
@@ -96,11 +97,37 @@ def test_root_can_be_named_by_the_environment(root: Path, monkeypatch: pytest.Mo
     assert checkpoints.read_card("tiny-buildings").id == "tiny-buildings"
 
 
+def test_a_checkpoint_of_two_tasks_has_a_card_and_a_network_for_each(tmp_path: Path) -> None:
+    save_both(tmp_path)
+    cards = checkpoints.list_cards(tmp_path)
+    assert [(card.id, card.task) for card in cards] == [(NAME, "segment"), (NAME, "change")]
+    assert cards == list(checkpoints.cards_from_text(checkpoints.cards_text(cards), "copy"))
+    whole = both_network()
+    for task, bands in (("segment", 3), ("change", 6)):
+        loaded = checkpoints.load(NAME, task, device="cpu", root=tmp_path)  # type: ignore[arg-type]
+        assert loaded.card.task == task
+        assert loaded.model.config.in_channels == bands
+        x_t, t = torch.rand(1, bands, 32, 32) * 2 - 1, torch.tensor([40])
+        torch.testing.assert_close(loaded.model(x_t, t), whole(x_t, t), atol=0.05, rtol=0.02)
+
+
+def test_a_checkpoint_of_two_tasks_wants_one_named(tmp_path: Path, root: Path) -> None:
+    save_both(tmp_path)
+    with pytest.raises(CheckpointError, match="name one of segment, change"):
+        checkpoints.load(NAME, device="cpu", root=tmp_path)
+    # One of a single task is given whatever is named: the caller says what does not fit.
+    assert checkpoints.read_card("tiny-buildings", "change", root=root).task == "segment"
+
+
 @pytest.mark.parametrize("checkpoint", SHIPPED_IDS)
 def test_shipped_checkpoints_are_whole_small_and_measured(checkpoint: str) -> None:
-    loaded = checkpoints.load(checkpoint, device="cpu", root=SHIPPED)
+    for card in checkpoints.read_cards(checkpoint, root=SHIPPED):
+        check_shipped(checkpoints.load(checkpoint, card.task, device="cpu", root=SHIPPED))
+
+
+def check_shipped(loaded: checkpoints.LoadedModel) -> None:
     card = loaded.card
-    assert (SHIPPED / checkpoint / checkpoints.WEIGHTS).stat().st_size <= 25 * 2**20
+    assert (SHIPPED / card.id / checkpoints.WEIGHTS).stat().st_size <= 25 * 2**20
     assert card.parameters == sum(p.numel() for p in loaded.model.parameters())
     dates = 2 if "shared by both dates" in card.backbone else 1  # then each date is a tile
     assert card.gflop_per_tile <= 12 * dates

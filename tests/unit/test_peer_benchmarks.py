@@ -16,6 +16,7 @@ from PIL import Image
 from tiny_models import drawn_scene, save_tiny, segmenter
 
 from n2m_core import checkpoints
+from n2m_core.tasks import study_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = ("mean_f1", "mean_iou", "target_f1", "target_iou", "boundary_iou")
@@ -37,9 +38,9 @@ def save_studied(root: Path, config: str, seeds: tuple[int, ...]) -> None:
         folder.rename(root / card.id)
 
 
-def test_rank_is_by_mean_f1_and_iou_breaks_ties(peers: ModuleType) -> None:
+def test_rank_is_by_mean_f1_and_iou_breaks_ties() -> None:
     scores = {"a": (0.7, 0.5), "b": (0.8, 0.6), "c": (0.7, 0.55), "d": (0.70001, 0.5)}
-    assert peers.ranked(scores) == {"b": 1, "c": 2, "a": 3, "d": 3}
+    assert study_tables.ranked(scores) == {"b": 1, "c": 2, "a": 3, "d": 3}
 
 
 def test_memory_is_what_is_held_at_once(peers: ModuleType) -> None:

@@ -10,6 +10,7 @@ import pytest
 from command_runs import Command, Said
 from rasters import RasterFactory
 from tiny_models import change_detector, cover_mapper, drawn_scene, save_tiny, segmenter
+from tiny_multitask import save_both
 
 from n2m_core.cli import main
 
@@ -19,6 +20,7 @@ def checkpoints_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
     for model in (segmenter(), change_detector(), cover_mapper()):
         save_tiny(folder, model)
+    save_both(folder)
     return folder
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -12,11 +13,33 @@ from command_runs import Command
 from PIL import Image
 from rasters import UTM, RasterFactory
 from tiny_models import drawn_pair, drawn_scene
+from tiny_multitask import NAME
 
 from n2m_core.cli import learning, options
 from n2m_core.diffusion.noise import NOISE_KINDS, SCHEDULES
 
 # Maps
+
+
+def test_weights_of_both_tasks_serve_both_commands(
+    n2m: Command, tmp_path: Path, tile: Path, mask: Path, write_raster: RasterFactory
+) -> None:
+    one = n2m("segment", tile, "--checkpoint", NAME, "--out", "map.tif", "--json")
+    two = n2m("change", tile, tile, "--checkpoint", NAME, "--out", "change.tif", "--json")
+    assert [len(said.json["classes"]) for said in (one, two)] == [2, 3]
+    assert (two.json["timestep"], two.json["mixed"]) == (999, True)
+    for folder, paths in {"images": tile, "masks": mask, "before": tile, "after": tile}.items():
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        shutil.copy(paths, tmp_path / "set" / folder / "a.tif")
+    for task in ("segment", "change"):
+        if task == "change":
+            (tmp_path / "set" / "masks").rename(tmp_path / "set" / "labels")
+        said = n2m("evaluate", task, "--checkpoint", NAME, "--root", tmp_path / "set", "--json")
+        assert (said.code, said.json["task"]) == (0, task)
+    steps = n2m("trajectory", tile, tile, "--checkpoint", NAME, "--out", "t", "--timesteps", "0")
+    assert steps.code == 0
+    listed = n2m("checkpoints").out.splitlines()
+    assert [line.split()[1] for line in listed if line.startswith(NAME)] == ["segment", "change"]
 
 
 def test_segment_writes_a_map_on_the_images_grid(n2m: Command, tile: Path, mask: Path) -> None:

@@ -10,13 +10,13 @@ import pytest
 from affine import Affine
 from numpy.typing import NDArray
 
-from n2m_core.checkpoints import LoadedModel, list_cards, load
+from n2m_core.checkpoints import CheckpointCard, LoadedModel, list_cards, load
 from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io import read_image
 from n2m_core.scenes import held_out, held_out_pairs
 from n2m_core.tasks import change, segment
 
-CHECKPOINTS = [card.id for card in list_cards()]
+CARDS = list_cards()
 LEAST_AGREEMENT = 0.985
 CUT_PX = 64
 """Pixels nearer to a cut than this do not count."""
@@ -52,9 +52,9 @@ def agreement(images: Sequence[GeoImage], model: LoadedModel) -> float:
 
 
 @pytest.mark.parametrize("finer", [1.0, 0.75], ids=["same resolution", "finer"])
-@pytest.mark.parametrize("checkpoint", CHECKPOINTS)
-def test_crop_of_a_scene_gets_the_scenes_map(checkpoint: str, finer: float) -> None:
-    model = load(checkpoint, device="cpu")
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: f"{card.id}, {card.task}")
+def test_crop_of_a_scene_gets_the_scenes_map(card: CheckpointCard, finer: float) -> None:
+    model = load(card.id, card.task, device="cpu")
     resolution_m = round(model.card.resolution_m * finer, 3)
     if model.card.task == "segment":
         images = [next(held_out(1, size=448, resolution_m=resolution_m)).image]
@@ -64,10 +64,12 @@ def test_crop_of_a_scene_gets_the_scenes_map(checkpoint: str, finer: float) -> N
     assert agreement(images, model) >= LEAST_AGREEMENT
 
 
-@pytest.mark.parametrize("checkpoint", CHECKPOINTS)
-def test_crop_of_a_satellite_image_gets_the_scenes_map(checkpoint: str, data_root: Path) -> None:
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: f"{card.id}, {card.task}")
+def test_crop_of_a_satellite_image_gets_the_scenes_map(
+    card: CheckpointCard, data_root: Path
+) -> None:
     """Two dates of Santa Rosa, 1024 px at 0.45 m, in degrees and slightly rotated."""
-    model = load(checkpoint, device="cpu")
+    model = load(card.id, card.task, device="cpu")
     folder = data_root / "change" / "wildfire" / "val"
     name = sorted(path.name for path in (folder / "A").iterdir())[2]
     dates = ("A",) if model.card.task == "segment" else ("A", "B")

@@ -9,6 +9,7 @@ import yaml
 from n2m_core.diffusion.noise import SCHEDULES
 from n2m_core.errors import ConfigError
 from n2m_core.training.config import TrainConfig, load_config
+from n2m_core.training.multitask import MultiTaskConfig, is_multitask, load_multitask
 from n2m_core.training.pretrain import PretrainConfig
 from n2m_core.training.strict_yaml import read_strict
 
@@ -37,8 +38,11 @@ def written(tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_configurations_are_valid_and_named_like_their_file(path: Path) -> None:
-    is_pretraining = path.parent.name == "pretrain"
-    config = read_strict(path, PretrainConfig if is_pretraining else TrainConfig)
+    config: PretrainConfig | MultiTaskConfig | TrainConfig
+    if path.parent.name == "pretrain":
+        config = read_strict(path, PretrainConfig)
+    else:
+        config = load_multitask(path) if is_multitask(path) else load_config(path)
     assert config.id == path.stem
 
 

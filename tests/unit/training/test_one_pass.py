@@ -113,14 +113,15 @@ def test_a_rough_map_is_drawn_as_bands(make_image: ImageFactory) -> None:
 def test_a_batch_shows_a_corrupted_truth(tmp_path: Path) -> None:
     config = load_config(write_config(tmp_path, ONE_PASS))
     trainer = Trainer(config, RunParams(tmp_path / "run"))
-    shown, labels = trainer.batch(1.0)
+    shown, labels = trainer.exercise.batch(trainer.options.batch_size, trainer.rng, 1.0)
     assert shown.shape == (4, 5, 48, 48)
     rough = shown[:, 3:]
     assert set(rough.unique().tolist()) == {-1.0, 1.0}
     torch.testing.assert_close(rough.sum(1), torch.zeros(4, 48, 48))  # one class a pixel
     agreement = float((rough.argmax(1) == labels).float().mean())
     assert 0.5 < agreement < 1
-    again = Trainer(config, RunParams(tmp_path / "run")).batch(1.0)
+    second = Trainer(config, RunParams(tmp_path / "run"))
+    again = second.exercise.batch(second.options.batch_size, second.rng, 1.0)
     torch.testing.assert_close(again[0], shown)
 
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from test_config import CONFIGS
 from tiny_models import drawn_pair, drawn_scene, untrained_network
 
 from n2m_core import checkpoints
+from n2m_core.datasets.opening import open_dataset
 from n2m_core.errors import CheckpointError, ConfigError
 from n2m_core.models.noise2map import Noise2Map
 from n2m_core.training.config import load_config
@@ -169,6 +171,25 @@ def test_change_folders_stack_both_dates(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tile.label, change > 0)
 
 
+def test_forest_is_learned_from_its_own_tiles(tmp_path: Path, data_root: Path) -> None:
+    """The shipped configuration on the real tiles, two steps of a small network."""
+    config = yaml.safe_load((CONFIGS / "n2m-forest.yaml").read_text(encoding="utf-8"))
+    (wanted,) = config.pop("validation")
+    config["network"]["overrides"] = TINY
+    config["optimizer"] = {"kind": "muon", "steps": 2, "batch_size": 1}
+    config["data"]["crop_px"] = 32
+    path = tmp_path / "n2m-forest.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    summary = train(path, RunParams(tmp_path / "run"), checkpoints=tmp_path / "out")
+    card = checkpoints.read_card("n2m-forest", root=tmp_path / "out")
+    assert (summary.steps, card.resolution_m, card.training.data[0].tiles) == (2, 10.0, 15)
+    held_out = open_dataset(
+        wanted["dataset"], data_root / wanted["root"], task="segment", classes=card.classes
+    )
+    forest = sorted(float((sample.label == 1).mean()) for sample in held_out)
+    assert forest == pytest.approx([0.285, 0.319, 0.435, 0.914], abs=0.001)
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
@@ -188,6 +209,34 @@ def test_sources_that_give_nothing_useful_are_refused(
     config = load_config(write_config(tmp_path, {"data": data}))
     with pytest.raises(ConfigError, match=message):
         Trainer(config, RunParams(tmp_path / "run"))
+
+
+def test_a_share_of_the_labels_is_chosen_by_the_seed(tmp_path: Path) -> None:
+    path = write_config(tmp_path, {"validation": []})
+
+    def kept(share: float, seed: int) -> list[int]:
+        config = dataclasses.replace(load_config(path), label_share=share, seed=seed)
+        every = Trainer(load_config(path), RunParams(tmp_path / "run")).sources[0].tiles
+        (source,) = Trainer(config, RunParams(tmp_path / "run")).sources
+        found = [
+            next(i for i, tile in enumerate(every) if np.array_equal(tile.image, each.image))
+            for each in source.tiles
+        ]
+        assert source.credit.tiles == len(found)
+        return found
+
+    assert kept(1.0, 1) == [0, 1, 2]
+    assert len(kept(0.01, 1)) == 1
+    assert len(kept(0.6, 1)) == 2
+    assert set(kept(0.01, 1)) < set(kept(0.6, 1))
+    assert kept(0.6, 1) == kept(0.6, 1)
+    assert len({tuple(kept(0.01, seed)) for seed in range(6)}) > 1
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1])
+def test_a_share_of_the_labels_has_its_range(tmp_path: Path, share: float) -> None:
+    with pytest.raises(ConfigError, match="more than 0 and up to 1"):
+        load_config(write_config(tmp_path, {"label_share": share}))
 
 
 def test_timesteps_are_drawn_by_their_power() -> None:

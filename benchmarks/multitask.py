@@ -1,0 +1,101 @@
+"""The network of both tasks beside those of one, on the same sets.
+
+    python -m benchmarks.multitask [CHECKPOINT [ONE_TASK_CHECKPOINT ...]]
+
+Without words: n2m-multitask beside n2m-buildings and n2m-change. Checkpoints are those of the
+registry ($N2M_CHECKPOINTS), real imagery is read below $N2M_DATA. Writes
+`benchmarks/multitask.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.__main__ import machine, write
+from benchmarks.peers import SETS, scored
+from n2m_core import checkpoints
+from n2m_core.checkpoints import CheckpointCard
+from n2m_core.errors import CheckpointError
+from n2m_core.training.curves import read_curve
+
+RESULTS = Path(__file__).resolve().parent / "multitask.json"
+BOTH, SINGLE = "n2m-multitask", ("n2m-buildings", "n2m-change")
+MOST_POINTS_LOST = 2.0
+"""Of target F1, in per cent: sharing that costs more is told as a loss."""
+
+Json = dict[str, Any]
+
+
+def compared(
+    both: Sequence[CheckpointCard], single: Sequence[CheckpointCard], root: Path
+) -> list[Json]:
+    """Scores of each task: the shared network beside the one of that task alone."""
+    tasks = []
+    for card in both:
+        rivals = [each for each in single if each.task == card.task]
+        sets = [each for each in SETS if each.task == card.task]
+        networks = [
+            {
+                "checkpoint": each.id,
+                "sha256": each.sha256,
+                "steps": each.training.steps,
+                "parameters": each.parameters,
+                "sets": scored([each], sets, root),
+            }
+            for each in (card, *rivals)
+        ]
+        tasks.append({"task": card.task, "networks": networks, "points_lost": lost(networks)})
+    return tasks
+
+
+def lost(networks: Sequence[Json]) -> list[Json]:
+    """Points of target F1 that the first network is short of the best of the others, by set."""
+    shared, *others = networks
+    rows = []
+    for number, entry in enumerate(shared["sets"]):
+        best = max((_f1(each["sets"][number]) for each in others), default=None)
+        points = None if best is None else 100 * (best - _f1(entry))
+        rows.append({"set": entry["name"], "points": points})
+    return rows
+
+
+def _f1(entry: Json) -> float:
+    (value,) = entry["scores"]["target_f1"]
+    return float(value)
+
+
+def learned_weights(checkpoint: str, root: Path) -> list[list[float]]:
+    """Step and the weights of both losses along the training."""
+    columns = ("step", "weight_segment", "weight_change")
+    rows = read_curve(root / checkpoint / "curve.csv")
+    return [[float(row[name]) for name in columns] for row in rows if columns[1] in row]
+
+
+def main(words: Sequence[str]) -> int:
+    """Measure and write; 1 when a checkpoint is missing."""
+    name, *others = words or (BOTH, *SINGLE)
+    root = checkpoints.checkpoints_root()
+    try:
+        both = checkpoints.read_cards(name, root=root)
+        single = [card for other in others for card in checkpoints.read_cards(other, root=root)]
+    except CheckpointError as error:
+        print(f"{error} Train it first: n2m train configs/{BOTH}.yaml")
+        return 1
+    results = {
+        "machine": machine(),
+        "checkpoint": name,
+        "most_points_lost": MOST_POINTS_LOST,
+        "tasks": compared(both, single, root),
+        "weights": learned_weights(name, root),
+    }
+    write(RESULTS, json.dumps(results, indent=2) + "\n")
+    print(f"Written: {RESULTS.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,213 @@
+"""What pretraining is worth: the same training from pretrained and from random weights.
+
+    python -m benchmarks.pretraining [--steps 1500] [--shares 0.1,0.3,1] [--seeds 1,2] ...
+
+First `n2m pretrain configs/pretrain/n2m-denoise.yaml`. Then every share of the labels, seed and
+start is one training of `configs/peers/n2m-buildings-short.yaml` for the same steps, scored on
+places that neither stage has seen. A run that was broken off goes on where it stood, a finished one
+is not trained again; `--max-minutes` ends the work early, `--report` trains nothing. Writes
+`benchmarks/pretraining.json` with scores and learning curves of what is finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmarks.__main__ import machine, write
+from benchmarks.peers import SETS, scored
+from benchmarks.scores import Measurement
+from n2m_core import checkpoints
+from n2m_core.checkpoints import CARD, WEIGHTS, CheckpointCard
+from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
+from n2m_core.training.curves import read_curve
+from n2m_core.training.loop import STATE, RunParams
+from n2m_core.training.pretrain import RECORD
+from n2m_core.training.runner import run_exercises
+from n2m_core.training.supervised import Trainer
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "pretraining.json"
+CONFIG = HERE.parent / "configs" / "peers" / "n2m-buildings-short.yaml"
+VALIDATION = ValidationConfig("catanduanes", "xyz", "buildings/catanduanes", every=1)
+"""Scored along the way, for the learning curves; its place is no source of the configuration."""
+
+Json = dict[str, Any]
+Start = Literal["random", "pretrained"]
+STARTS: tuple[Start, ...] = ("random", "pretrained")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to train.
+
+    Attributes:
+        config: training that every run repeats.
+        pretrained: folder that `n2m pretrain` wrote.
+        folder: receives the checkpoints, and the state of the runs.
+        steps: of every run.
+        shares: of the labels, 0..1.
+        seeds: of weights, crops and chosen labels.
+        validations: how many points the curve of scores has.
+        device: where to train.
+    """
+
+    config: Path
+    pretrained: Path
+    folder: Path
+    steps: int
+    shares: tuple[float, ...]
+    seeds: tuple[int, ...]
+    validations: int
+    device: str
+
+    def runs(self) -> list[TrainConfig]:
+        """The configuration of every run: seed by seed, so that whole comparisons end first."""
+        own = load_config(self.config)
+        every = max(self.steps // self.validations, 1)
+        key = hashlib.sha256((self.pretrained / WEIGHTS).read_bytes()).hexdigest()[:8]
+        names = {"random": "random", "pretrained": f"pretrained-{key}"}
+        return [
+            dataclasses.replace(
+                own,
+                id=f"{own.id}-{names[start]}-{100 * share:g}-of-100-{self.steps}-seed{seed}",
+                seed=seed,
+                label_share=share,
+                init_from=str(self.pretrained) if start == "pretrained" else None,
+                optimizer=dataclasses.replace(own.optimizer, steps=self.steps),
+                validation=(dataclasses.replace(VALIDATION, every=every),),
+            )
+            for seed in self.seeds
+            for share in self.shares
+            for start in STARTS
+        ]
+
+    def finished(self, config: TrainConfig) -> CheckpointCard | None:
+        """The card of a run, None where it has not come to its last step."""
+        if not (self.folder / config.id / CARD).is_file():
+            return None
+        card = checkpoints.read_card(config.id, root=self.folder)
+        return card if card.training.steps == self.steps else None
+
+    def train(self, config: TrainConfig, minutes: float | None) -> None:
+        """Train a run, from where it stood if it was begun."""
+        state = self.folder / "runs" / config.id
+        run = RunParams(state, (state / STATE).is_file(), minutes, self.device)
+        trainer = Trainer(config, run)
+        run_exercises((trainer.exercise,), trainer, self.config, self.folder)
+        if self.finished(config):
+            (state / STATE).unlink(missing_ok=True)  # a hundred megabytes that nothing needs now
+
+
+def described(
+    study: Study, config: TrainConfig, card: CheckpointCard, sets: Sequence[Json]
+) -> Json:
+    """What one run was and came to."""
+    folder = study.folder / config.id
+    return {
+        "start": "pretrained" if config.init_from else "random",
+        "share": config.label_share,
+        "seed": config.seed,
+        "tiles": sum(credit.tiles for credit in card.training.data),
+        "minutes": card.training.minutes,
+        "sets": list(sets),
+        "curve": numbers(folder / "curve.csv", ("step", "loss")),
+        "validation": numbers(
+            folder / "validation.csv", ("step", f"{VALIDATION.name}_f1", f"{VALIDATION.name}_iou")
+        ),
+    }
+
+
+def numbers(path: Path, columns: Sequence[str]) -> list[list[float]]:
+    """Some columns of a learning curve."""
+    return [[float(row[name]) for name in columns] for row in read_curve(path)]
+
+
+def measured(study: Study, sets: Sequence[Measurement]) -> Json:
+    """Score every finished run."""
+    runs = []
+    for config in study.runs():
+        card = study.finished(config)
+        if card is not None:
+            runs.append(described(study, config, card, scored([card], sets, study.folder)))
+    record = study.pretrained / RECORD
+    return {
+        "machine": machine(),
+        "config": f"{study.config.parent.name}/{study.config.name}",
+        "pretraining": json.loads(record.read_text(encoding="utf-8")),
+        "steps": study.steps,
+        "planned": len(study.runs()),
+        "validated_on": VALIDATION.root,
+        "runs": runs,
+    }
+
+
+def train_missing(study: Study, max_minutes: float | None, tell: Callable[[str], None]) -> bool:
+    """Train what is not finished; False when time was up first."""
+    until = None if max_minutes is None else time.monotonic() + 60 * max_minutes
+    for config in study.runs():
+        if study.finished(config):
+            continue
+        left = None if until is None else (until - time.monotonic()) / 60
+        if left is not None and left <= 0:
+            return False
+        tell(f"{config.id} ...")
+        study.train(config, left)
+    return all(map(study.finished, study.runs()))
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pretraining")
+    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("--pretrained", type=Path, default=Path("pretrained") / "n2m-denoise")
+    parser.add_argument("--folder", type=Path, default=Path("build") / "pretraining")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--shares", default="0.1,0.3,1", help="of the labels")
+    parser.add_argument("--seeds", default="1,2")
+    parser.add_argument("--validations", type=int, default=5, help="points of the score's curve")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--max-minutes", type=float, help="stop so; the next call goes on")
+    parser.add_argument("--report", action="store_true", help="train nothing")
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str]) -> int:
+    """Train what is missing, score what is finished; 1 when there is nothing to score."""
+    asked = parse(words)
+    if not (asked.pretrained / RECORD).is_file():
+        print(f"{asked.pretrained} is no pretrained network; run first: n2m pretrain "
+              "configs/pretrain/n2m-denoise.yaml")  # fmt: skip
+        return 1
+    study = Study(
+        asked.config,
+        asked.pretrained,
+        asked.folder,
+        asked.steps,
+        tuple(map(float, asked.shares.split(","))),
+        tuple(map(int, asked.seeds.split(","))),
+        asked.validations,
+        str(checkpoints.choose_device(asked.device)),
+    )
+    is_whole = asked.report or train_missing(study, asked.max_minutes, print)
+    sets = [each for each in SETS if each.task == load_config(study.config).task]
+    results = measured(study, sets)
+    done, planned = len(results["runs"]), results["planned"]
+    if not done:
+        print(f"None of {planned} runs is finished; nothing was written.")
+        return 1
+    write(RESULTS, json.dumps(results, indent=2) + "\n")
+    print(f"Written: {RESULTS.name}, {done} of {planned} runs{'' if is_whole else '; call again'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

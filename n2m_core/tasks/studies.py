@@ -1,0 +1,118 @@
+"""The studies of `benchmarks/`: which there are, what they ask, and where their files lie.
+
+The Models page and `docs/studies.md` show the same tables; `tasks.study_tables` makes them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from n2m_core.errors import DatasetError
+from n2m_core.tasks import study_tables
+from n2m_core.tasks.study_tables import Json, Shown
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study.
+
+    Attributes:
+        id: name of its file without the suffix, and of its script.
+        title: what a person reads.
+        question: what it asks, one sentence.
+        command: writes the file.
+        show: from the file's values and the name of a score to what is shown.
+        has_scores: whether the score can be chosen.
+    """
+
+    id: str
+    title: str
+    question: str
+    command: str
+    show: Callable[[Json, str], Shown]
+    has_scores: bool = False
+
+
+def folder() -> Path:
+    """Folder of the files: $N2M_BENCHMARKS, else `benchmarks/` beside the package."""
+    named = os.environ.get("N2M_BENCHMARKS")
+    return Path(named) if named else Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def shown(study: Study, score: str = "target_f1", where: Path | None = None) -> Shown | None:
+    """Read a study's file.
+
+    Args:
+        study: which.
+        score: which of `study_tables.SCORES` its plots show.
+        where: folder of the files; None for `folder()`.
+
+    Returns:
+        What there is to show; None where the study was not run.
+
+    Raises:
+        DatasetError: the file is damaged, or of another form.
+    """
+    path = (where or folder()) / f"{study.id}.json"
+    if not path.is_file():
+        return None
+    try:
+        return study.show(json.loads(path.read_text(encoding="utf-8")), score)
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as e:
+        raise DatasetError(
+            f"{path.name} is not what {study.command} writes ({type(e).__name__}: {e}); run it "
+            "again."
+        ) from e
+
+
+STUDIES = (
+    Study(
+        "peers",
+        "Peers",
+        "Which design learns most from the same data in the same short time?",
+        "python -m benchmarks.peers build/peers",
+        study_tables.peers,
+        has_scores=True,
+    ),
+    Study(
+        "pretraining",
+        "Pretraining",
+        "What is it worth to denoise unlabelled images first, by share of the labels?",
+        "python -m benchmarks.pretraining",
+        study_tables.pretraining,
+        has_scores=True,
+    ),
+    Study(
+        "multitask",
+        "Multi-task",
+        "What does one network for both tasks cost or bring?",
+        "python -m benchmarks.multitask",
+        study_tables.multitask,
+        has_scores=True,
+    ),
+    Study(
+        "landsat",
+        "Landsat, 30 m",
+        "What is left of the change maps far from the resolution that they learned at?",
+        "python -m benchmarks.landsat",
+        study_tables.landsat,
+    ),
+    Study(
+        "full_size",
+        "Full size",
+        "Is Noise2Map 13.49 times faster and 3.85 times smaller than DDPM-CD, as published?",
+        "python -m benchmarks.full_size",
+        study_tables.full_size,
+    ),
+    Study(
+        "results",
+        "Speed",
+        "Does the app keep the limits that it promises?",
+        "make bench",
+        study_tables.speed,
+    ),
+)

@@ -1,0 +1,350 @@
+"""Tables and curves of the studies, from the values that their scripts wrote.
+
+Each function takes a study's values and the name of the score that its plots show. Whatever is said
+in words follows from the values too.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+SCORES = {
+    "mean_f1": "mean F1",
+    "mean_iou": "mean IoU",
+    "target_f1": "target F1",
+    "target_iou": "target IoU",
+    "boundary_iou": "boundary IoU",
+}
+TASKS = {"segment": "segmentation", "change": "change"}
+TIE = 4
+"""Decimals that scores are compared at: those of a published table in per cent."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a study; `task` is None where it belongs to both."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve, or a row of points with names; `low` and `high` are the spread over seeds."""
+
+    name: str
+    x: tuple[float | str, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines over one axis; over names where the first line's x are names."""
+
+    title: str
+    x_title: str
+    y_title: str
+    lines: tuple[Line, ...]
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What there is to show of a study: sentences, tables, plots."""
+
+    notes: tuple[str, ...]
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...] = ()
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean with the lowest and the highest, the value alone where there is one."""
+    mean = f"{statistics.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
+
+
+def ranked(scores: dict[str, tuple[float, float]]) -> dict[str, int]:
+    """Rank by mean F1, mean IoU breaks ties; what is equal in both shares its rank.
+
+    Args:
+        scores: (mean F1, mean IoU) by name.
+
+    Returns:
+        Rank by name, 1 for the best.
+    """
+    rounded = {name: tuple(round(s, TIE) for s in pair) for name, pair in scores.items()}
+    return {name: 1 + sum(o > own for o in rounded.values()) for name, own in rounded.items()}
+
+
+def _machine(raw: Json) -> str:
+    at = raw["machine"]
+    return f"Measured {at['date']} on {at['processor']}, PyTorch {at['torch']}."
+
+
+def peers(raw: Json, score: str) -> Shown:
+    """The ranking of every set, and what the networks cost."""
+    tables: list[Table] = []
+    plots: list[Plot] = []
+    for task, name in TASKS.items():
+        networks = [each for each in raw["networks"] if each["task"] == task]
+        if not networks:
+            continue
+        for number, entry in enumerate(networks[0]["sets"]):
+            title = f"{name.capitalize()}: {entry['name']}"
+            tables.append(Table(title, *_ranking(networks, number), task))
+            values = [each["sets"][number]["scores"][score] for each in networks]
+            names = tuple(each["name"] for each in networks)
+            line = _points(SCORES[score], names, values)
+            plots.append(Plot(title, "network", SCORES[score], (line,), task))
+        header = ("network", "design", "million weights", "GFLOP", "seconds", "memory, MB", "steps")
+        rows = tuple(
+            (
+                each["name"],
+                each["network"],
+                f"{each['parameters'] / 1e6:.2f}",
+                f"{each['gflop_per_tile']:.2f}",
+                f"{each['seconds_per_tile']:.3f}",
+                f"{each['peak_mb']:.0f}",
+                ", ".join(map(str, sorted(set(each["steps"])))),
+            )
+            for each in networks
+        )
+        tables.append(Table(f"{name.capitalize()}: what the networks cost", header, rows, task))
+    return Shown((_machine(raw), *_verdicts(raw["networks"])), tuple(tables), tuple(plots))
+
+
+def _ranking(
+    networks: list[Json], number: int
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Header and rows of one set, the best network first."""
+    found = {each["name"]: each["sets"][number]["scores"] for each in networks}
+    means = {
+        name: (statistics.mean(s["mean_f1"]), statistics.mean(s["mean_iou"]))
+        for name, s in found.items()
+    }
+    ranks = ranked(means)
+    rows = tuple(
+        (str(ranks[name]), name, *(spread(found[name][key]) for key in SCORES))
+        for name in sorted(found, key=lambda name: (ranks[name], name))
+    )
+    return ("rank", "network", *SCORES.values()), rows
+
+
+def _verdicts(networks: list[Json]) -> list[str]:
+    """Who wins on target F1 averaged over the sets of a task, and by how much."""
+    told = []
+    for task, name in TASKS.items():
+        means = {
+            each["name"]: statistics.mean(
+                statistics.mean(entry["scores"]["target_f1"]) for entry in each["sets"]
+            )
+            for each in networks
+            if each["task"] == task
+        }
+        ours = {n: value for n, value in means.items() if n.startswith("n2m-")}
+        others = {n: value for n, value in means.items() if n not in ours}
+        if ours and others:
+            best, rival = max(ours, key=ours.__getitem__), max(others, key=others.__getitem__)
+            points = 100 * (ours[best] - others[rival])
+            is_won = points > 0
+            told.append(
+                f"{name.capitalize()}: averaged over the sets, "
+                f"{best if is_won else rival} is ahead of {rival if is_won else best} by "
+                f"{abs(points):.1f} points of target F1."
+            )
+    return told
+
+
+def _points(name: str, names: tuple[str, ...], values: list[list[float]]) -> Line:
+    return Line(
+        name,
+        names,
+        tuple(statistics.mean(each) for each in values),
+        tuple(min(each) for each in values),
+        tuple(max(each) for each in values),
+    )
+
+
+def pretraining(raw: Json, score: str) -> Shown:
+    """Scores by start and share of the labels, and the learning curves."""
+    runs = raw["runs"]
+    shares = sorted({run["share"] for run in runs})
+    starts = sorted({run["start"] for run in runs})
+    names = tuple(f"{100 * share:g} %" for share in shares)
+    tables, plots = [], []
+    for number, entry in enumerate(runs[0]["sets"]):
+        rows, lines = [], []
+        for start in starts:
+            values = [_of(runs, start, share, number, score) for share in shares]
+            known = [(n, v) for n, v in zip(names, values, strict=True) if v]
+            lines.append(_points(start, tuple(n for n, _ in known), [v for _, v in known]))
+            rows.append((start, *(spread(v) if v else "-" for v in values)))
+        title = f"{entry['name']}: {SCORES[score]} by share of the labels"
+        tables.append(Table(title, ("start", *names), tuple(rows), "segment"))
+        plots.append(Plot(title, "share of the labels", SCORES[score], tuple(lines), "segment"))
+    plots.append(_learning(runs, raw["validated_on"]))
+    first = raw["pretraining"]
+    notes = (
+        f"Short: {raw['steps']} steps a run, after {first['steps']} steps of pretraining; seeds "
+        f"{', '.join(map(str, sorted({run['seed'] for run in runs})))}. {len(runs)} of "
+        f"{raw['planned']} runs are finished.",
+        _machine(raw),
+    )
+    return Shown(notes, tuple(tables), tuple(plots))
+
+
+def _of(runs: list[Json], start: str, share: float, number: int, score: str) -> list[float]:
+    """One score on one set, of every seed."""
+    return [
+        run["sets"][number]["scores"][score][0]
+        for run in runs
+        if (run["start"], run["share"]) == (start, share)
+    ]
+
+
+def _learning(runs: list[Json], place: str) -> Plot:
+    """Scores along the training, mean over the seeds."""
+    groups: dict[tuple[float, str], list[Json]] = {}
+    for run in runs:
+        groups.setdefault((run["share"], run["start"]), []).append(run)
+    lines = []
+    for (share, start), group in sorted(groups.items()):
+        columns = list(zip(*(run["validation"] for run in group), strict=False))
+        steps = tuple(points[0][0] for points in columns)
+        values = [[point[1] for point in points] for points in columns]
+        lines.append(
+            Line(
+                f"{100 * share:g} %, {start}",
+                steps,
+                tuple(map(statistics.mean, values)),
+                tuple(map(min, values)),
+                tuple(map(max, values)),
+            )
+        )
+    return Plot(f"Learning curves on {place}", "step", "target F1", tuple(lines), "segment")
+
+
+def multitask(raw: Json, score: str) -> Shown:
+    """The shared network beside those of one task, and how its losses were weighed."""
+    tables, told = [], []
+    for task in raw["tasks"]:
+        networks = task["networks"]
+        sets = [entry["name"] for entry in networks[0]["sets"]]
+        rows = tuple(
+            (
+                each["checkpoint"],
+                str(each["steps"]),
+                *(spread(entry["scores"][score]) for entry in each["sets"]),
+            )
+            for each in networks
+        )
+        name = TASKS[task["task"]]
+        title = f"{name.capitalize()}: {SCORES[score]}"
+        tables.append(Table(title, ("checkpoint", "steps", *sets), rows, task["task"]))
+        for each in task["points_lost"]:
+            if each["points"] is None:
+                continue
+            word = "behind" if each["points"] > 0 else "ahead of"
+            verdict = "" if each["points"] <= raw["most_points_lost"] else ", more than the limit"
+            told.append(
+                f"{name.capitalize()}, {each['set']}: {raw['checkpoint']} is "
+                f"{abs(each['points']):.1f} points of target F1 {word} the network of that task "
+                f"alone{verdict}."
+            )
+    lines = tuple(
+        Line(name, tuple(row[0] for row in raw["weights"]), tuple(row[i] for row in raw["weights"]))
+        for i, name in ((1, "segmentation"), (2, "change"))
+    )
+    plots = (Plot("Weights of the losses", "step", "weight", lines),) if raw["weights"] else ()
+    return Shown((*told, _machine(raw)), tuple(tables), plots)
+
+
+def landsat(raw: Json, score: str) -> Shown:
+    """Scores of the labelled pixels by checkpoint and choice of bands."""
+    formula = raw["without_learning"]
+    places = [each["name"] for each in formula["per_tile"]]
+    entries = [
+        *(({"bands": "", **each}) for each in raw["checkpoints"]),
+        {"checkpoint": formula["name"], "bands": "all", **formula},
+    ]
+    rows = tuple(
+        (
+            each["checkpoint"],
+            each["bands"],
+            f"{each['target']['f1']:.3f}",
+            f"{each['target']['iou']:.3f}",
+            *(f"{tile['f1']:.3f}" for tile in each["per_tile"]),
+        )
+        for each in entries
+    )
+    header = ("map by", "bands", "target F1", "target IoU", *(f"F1 {name}" for name in places))
+    notes = [f"Pixels of {raw['resolution_m']} m are taken for the size that the weights know."]
+    if raw["checkpoints"]:
+        flat = raw["checkpoints"][0]["all_positive"]["f1"]
+        notes.append(f"A map of nothing but change would score F1 {flat:.3f}.")
+        notes += dict.fromkeys(note for each in raw["checkpoints"] for note in each["notes"])
+    return Shown((*notes, _machine(raw)), (Table("Labelled pixels", header, rows, "change"),))
+
+
+def full_size(raw: Json, score: str) -> Shown:
+    """Both networks at the papers' sizes, and the ratios beside the published ones."""
+    rows = tuple(
+        (
+            name,
+            f"{each['parameters'] / 1e6:.1f}",
+            f"{each['gflop_per_tile']:.0f}",
+            f"{each['median_s']:.3g}",
+        )
+        for name, each in raw["designs"].items()
+    )
+    found, claimed = raw["noise2map_is"], raw["published"]
+    ratios = tuple(
+        (name, f"{found[key]:.2f}", f"{claimed[key]:.2f}" if key in claimed else "-")
+        for name, key in (
+            ("times faster", "faster"),
+            ("times smaller", "smaller"),
+            ("times less arithmetic", "less_arithmetic"),
+        )
+    )
+    header = ("network", "million weights", "GFLOP", "seconds")
+    return Shown(
+        (f"One pair of {raw['tile_px']} px on {raw['device']}.", _machine(raw)),
+        (
+            Table("Both networks in one run", header, rows, "change"),
+            Table("Noise2Map is", ("", "measured", "published"), ratios, "change"),
+        ),
+    )
+
+
+def speed(raw: Json, score: str) -> Shown:
+    """Every figure of `make bench` beside its limit."""
+    tables = tuple(
+        Table(
+            part["title"],
+            ("figure", "measured", "limit"),
+            tuple(
+                (each["name"], f"{each['value']:.3g} {each['unit']}", _limit(each))
+                for each in part["figures"]
+            ),
+        )
+        for part in (raw[name] for name in sorted(raw))
+    )
+    return Shown(tuple({_machine(part) for part in raw.values()}), tables)
+
+
+def _limit(figure: Json) -> str:
+    """The limit of a figure and whether it is kept, in words."""
+    if figure["is_met"] is None:
+        return ""
+    least, most = figure["at_least"], figure["at_most"]
+    limit = f"at least {least:g}" if most is None else f"at most {most:g}"
+    return f"{limit}: {'met' if figure['is_met'] else 'missed'}"

@@ -1,0 +1,102 @@
+"""Models: cards of weights that serve both tasks, and the studies."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import tiny_checkpoints
+from page_runs import OpenPage, maps_of, settle, texts
+
+from n2m_core.checkpoints import ClassInfo, read_card
+from pages._ui import results
+from pages._ui.inputs import Source
+
+MACHINE = {"date": "2026-01-02", "processor": "a processor", "torch": "2.0"}
+
+
+def score(f1: float) -> dict[str, object]:
+    keys = ("mean_f1", "mean_iou", "target_f1", "target_iou", "boundary_iou")
+    return {"name": "a town", "scores": {key: [f1 if "f1" in key else f1 / 2] for key in keys}}
+
+
+def write_study(folder: Path) -> None:
+    networks = [{"checkpoint": "n2m-multitask", "steps": 1900, "sets": [score(0.6)]}]
+    tasks = [
+        {"task": task, "networks": networks, "points_lost": [{"set": "a town", "points": lost}]}
+        for task, lost in (("segment", 1.0), ("change", 3.0))
+    ]
+    results = {
+        "machine": MACHINE,
+        "checkpoint": "n2m-multitask",
+        "most_points_lost": 2.0,
+        "tasks": tasks,
+        "weights": [[20, 1.0, 1.0], [40, 1.5, 0.5]],
+    }
+    (folder / "multitask.json").write_text(json.dumps(results))
+
+
+def test_weights_of_both_tasks_are_offered_on_both_pages(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tiny_checkpoints.write_both(tmp_path)
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    for page, task in (("1_Segment", "segment"), ("2_Change", "change")):
+        app = open_page(page, checkpoint="n2m-multitask")
+        assert not app.exception
+        assert not app.error
+        assert app.selectbox(key=f"{task}.w.checkpoint").options == [f"Shared {task}"]
+        assert len(maps_of(app)) == 1
+        assert f"Shared {task}" in texts(app)
+    app = open_page("8_Models")
+    assert [each.value for each in app.subheader] == ["Shared segment", "Shared change"]
+    assert not app.exception
+
+
+def test_studies_are_shown_from_their_files(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_study(tmp_path)
+    monkeypatch.setenv("N2M_BENCHMARKS", str(tmp_path))
+    app = open_page("8_Models")
+    app.segmented_control(key="models.w.view").set_value("studies")
+    settle(app.run())
+    assert "Peers: not measured here yet" in texts(app)
+    assert "python -m benchmarks.peers build/peers" in texts(app)
+    app.selectbox(key="models.w.study").set_value("multitask")
+    settle(app.run())
+    assert not app.exception
+    assert "3.0 points of target F1 behind the network of that task alone, more than" in texts(app)
+    assert "0.600" in texts(app)
+    (plot,) = (json.loads(each.proto.spec) for each in app.get("plotly_chart"))
+    assert [line["y"] for line in plot["data"]] == [[1.0, 1.5], [1.0, 0.5]]
+    app.selectbox(key="models.w.score").set_value("target_iou")
+    app.selectbox(key="models.w.study_task").set_value("change")
+    settle(app.run())
+    titles = [each.value for each in app.subheader]
+    assert titles == ["Weights of the losses", "Change: target IoU"]
+    assert "0.300" in texts(app)
+
+
+def test_a_damaged_study_is_said(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "peers.json").write_text("{}")
+    monkeypatch.setenv("N2M_BENCHMARKS", str(tmp_path))
+    app = open_page("8_Models")
+    app.segmented_control(key="models.w.view").set_value("studies")
+    settle(app.run())
+    assert not app.exception
+    assert any("peers.json is not what" in each.value for each in app.error)
+
+
+def test_a_map_of_forest_is_not_scored_against_buildings(checkpoints: Path) -> None:
+    buildings = read_card("n2m-buildings", root=checkpoints)
+    classes = (ClassInfo("other", "#e6e1d6"), ClassInfo("forest", "#009e73"))
+    forest = dataclasses.replace(buildings, classes=classes)
+    truth = Path("buildings.tif")
+    source = Source("a", "A", Path("a.tif"), None, {"buildings": truth}, "", True)
+    assert results.truth_of(source, buildings) == truth
+    assert results.truth_of(source, forest) is None

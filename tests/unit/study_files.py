@@ -1,0 +1,147 @@
+"""Small files of studies, in the form that the scripts of `benchmarks/` write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+MACHINE = {
+    "date": "2026-01-02",
+    "processor": "a processor",
+    "cores": 2,
+    "load_before": 0.0,
+    "python": "3.11.7",
+    "torch": "2.0",
+}
+KEYS = ("mean_f1", "mean_iou", "target_f1", "target_iou", "boundary_iou")
+
+
+def entry(name: str, *values: float) -> dict[str, Any]:
+    """Scores of a set, all of them alike, one value a seed."""
+    return {"name": name, "commands": [], "scores": {key: list(values) for key in KEYS}}
+
+
+def peer(name: str, task: str, *values: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "task": task,
+        "network": "a design",
+        "seeds": [1, 2],
+        "steps": [1500, 1500],
+        "parameters": 8_340_000,
+        "gflop_per_tile": 6.32,
+        "seconds_per_tile": 0.1484,
+        "peak_mb": 61.7,
+        "sets": [entry("town", *values)],
+    }
+
+
+def peers() -> dict[str, Any]:
+    networks = [
+        peer("n2m-buildings-short", "segment", 0.5, 0.6),
+        peer("unet-buildings", "segment", 0.56, 0.58),
+        peer("n2m-change-short", "change", 0.4),
+        peer("siamese-unet-change", "change", 0.3),
+    ]
+    return {"machine": MACHINE, "threads": 1, "networks": networks}
+
+
+def run(start: str, share: float, seed: int, f1: float) -> dict[str, Any]:
+    return {
+        "start": start,
+        "share": share,
+        "seed": seed,
+        "tiles": 9,
+        "minutes": 1.0,
+        "sets": [entry("town", f1)],
+        "curve": [[20, 1.0], [40, 0.5]],
+        "validation": [[20, f1 / 2, 0.1], [40, f1, 0.2]],
+    }
+
+
+def pretraining() -> dict[str, Any]:
+    return {
+        "machine": MACHINE,
+        "config": "peers/n2m-buildings-short.yaml",
+        "pretraining": {"steps": 6000},
+        "steps": 40,
+        "planned": 12,
+        "validated_on": "buildings/catanduanes",
+        "runs": [
+            run("random", 0.1, 1, 0.2),
+            run("random", 0.1, 2, 0.4),
+            run("pretrained", 0.1, 1, 0.5),
+            run("random", 1.0, 1, 0.6),
+        ],
+    }
+
+
+def multitask() -> dict[str, Any]:
+    def network(checkpoint: str, f1: float) -> dict[str, Any]:
+        return {
+            "checkpoint": checkpoint,
+            "sha256": "0",
+            "steps": 1900,
+            "parameters": 1,
+            "sets": [entry("town", f1)],
+        }
+
+    tasks = [
+        {
+            "task": "segment",
+            "networks": [network("n2m-multitask", 0.60), network("n2m-buildings", 0.63)],
+            "points_lost": [{"set": "town", "points": 3.0}],
+        },
+        {
+            "task": "change",
+            "networks": [network("n2m-multitask", 0.35), network("n2m-change", 0.34)],
+            "points_lost": [{"set": "town", "points": -1.0}],
+        },
+    ]
+    return {
+        "machine": MACHINE,
+        "checkpoint": "n2m-multitask",
+        "most_points_lost": 2.0,
+        "tasks": tasks,
+        "weights": [[20, 1.0, 1.0], [40, 1.1, 0.9]],
+    }
+
+
+def landsat() -> dict[str, Any]:
+    tiles = [{"name": "nanjing", "f1": 0.2, "iou": 0.1}, {"name": "taizhou", "f1": 0.4, "iou": 0.2}]
+    scored = {"target": {"f1": 0.3, "iou": 0.18}, "per_tile": tiles}
+    own = {
+        "checkpoint": "n2m-change",
+        "sha256": "0",
+        "bands": "red, green, blue",
+        "command": "n2m",
+        "notes": ["dark"],
+    }
+    return {
+        "machine": MACHINE,
+        "resolution_m": 30,
+        "without_learning": {"name": "change vector, all bands", **scored},
+        "checkpoints": [{**own, **scored, "mean": {}, "all_positive": {"f1": 0.33, "iou": 0.2}}],
+    }
+
+
+def full_size() -> dict[str, Any]:
+    ours = {"parameters": 113_673_219, "gflop_per_tile": 497.0, "median_s": 6.0}
+    other = {"parameters": 437_450_000, "gflop_per_tile": 8600.0, "median_s": 60.0}
+    return {
+        "machine": MACHINE,
+        "device": "CPU, 1 thread(s)",
+        "tile_px": 256,
+        "designs": {"Noise2Map": ours, "DDPM-CD": other},
+        "noise2map_is": {"faster": 10.0, "smaller": 3.85, "less_arithmetic": 17.3},
+        "published": {"faster": 13.49, "smaller": 3.85},
+    }
+
+
+def write_all(folder: Path) -> Path:
+    """Write the files of all studies but that of speed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for make in (peers, pretraining, multitask, landsat, full_size):
+        (folder / f"{make.__name__}.json").write_text(json.dumps(make()), encoding="utf-8")
+    return folder

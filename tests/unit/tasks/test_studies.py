@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import study_files
+
+from n2m_core.errors import DatasetError
+from n2m_core.tasks import studies
+from n2m_core.tasks.study_tables import Shown, spread
+
+BY_ID = {study.id: study for study in studies.STUDIES}
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return study_files.write_all(tmp_path / "benchmarks")
+
+
+def of(name: str, folder: Path, score: str = "target_f1") -> Shown:
+    found = studies.shown(BY_ID[name], score, folder)
+    assert found is not None
+    return found
+
+
+def test_peers_are_ranked_by_their_means(folder: Path) -> None:
+    found = of("peers", folder)
+    ranking = found.tables[0]
+    assert (ranking.title, ranking.task) == ("Segmentation: town", "segment")
+    assert [row[:3] for row in ranking.rows] == [
+        ("1", "unet-buildings", "0.570 (0.560 to 0.580)"),
+        ("2", "n2m-buildings-short", "0.550 (0.500 to 0.600)"),
+    ]
+    assert found.tables[1].rows[0][2:] == ("8.34", "6.32", "0.148", "62", "1500")
+    line = found.plots[0].lines[0]
+    assert line.y == pytest.approx((0.55, 0.57))
+    assert (line.low, line.high) == ((0.5, 0.56), (0.6, 0.58))
+
+
+def test_the_winner_is_told_whoever_it_is(folder: Path) -> None:
+    _, segment, change = of("peers", folder).notes
+    assert "unet-buildings is ahead of n2m-buildings-short by 2.0 points" in segment
+    assert "n2m-change-short is ahead of siamese-unet-change by 10.0 points" in change
+
+
+def test_pretraining_shows_each_start_at_each_share(folder: Path) -> None:
+    found = of("pretraining", folder)
+    (table,) = found.tables
+    assert table.header == ("start", "10 %", "100 %")
+    assert table.rows == (
+        ("pretrained", "0.500", "-"),
+        ("random", "0.300 (0.200 to 0.400)", "0.600"),
+    )
+    assert "4 of 12 runs are finished" in found.notes[0]
+    by_share, learning = found.plots
+    assert by_share.lines[0].x == ("10 %",)
+    random = next(line for line in learning.lines if line.name == "10 %, random")
+    assert random.x == (20, 40)
+    assert random.y == pytest.approx((0.15, 0.3))
+
+
+def test_what_sharing_costs_is_told_beside_the_limit(folder: Path) -> None:
+    found = of("multitask", folder)
+    segment, change, _ = found.notes
+    assert "3.0 points of target F1 behind" in segment
+    assert "more than the limit" in segment
+    assert "1.0 points of target F1 ahead of" in change
+    assert "limit" not in change
+    assert [table.task for table in found.tables] == ["segment", "change"]
+    assert found.plots[0].lines[1].y == (1.0, 0.9)
+
+
+def test_landsat_shows_the_formula_beside_the_weights(folder: Path) -> None:
+    found = of("landsat", folder)
+    (table,) = found.tables
+    assert table.header[-2:] == ("F1 nanjing", "F1 taizhou")
+    assert [row[:3] for row in table.rows] == [
+        ("n2m-change", "red, green, blue", "0.300"),
+        ("change vector, all bands", "all", "0.300"),
+    ]
+    assert "F1 0.330" in found.notes[1]
+    assert found.notes[2] == "dark"
+
+
+def test_claims_stand_beside_what_was_measured(folder: Path) -> None:
+    ratios = of("full_size", folder).tables[1]
+    assert ratios.rows == (
+        ("times faster", "10.00", "13.49"),
+        ("times smaller", "3.85", "3.85"),
+        ("times less arithmetic", "17.30", "-"),
+    )
+
+
+def test_a_study_that_was_not_run_is_nothing(tmp_path: Path) -> None:
+    assert all(studies.shown(study, where=tmp_path) is None for study in studies.STUDIES)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"runs": []}'])
+def test_a_damaged_file_is_named_with_its_command(folder: Path, text: str) -> None:
+    (folder / "pretraining.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"pretraining\.json is not what python -m benchmarks"):
+        of("pretraining", folder)
+
+
+def test_every_study_has_its_script() -> None:
+    for study in studies.STUDIES:
+        if study.command.startswith("python -m benchmarks."):
+            module = study.command.split()[2]
+            assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+            assert module == f"benchmarks.{study.id}"
+
+
+def test_files_that_ship_can_be_shown() -> None:
+    """Whatever the benchmarks have written so far, in every score."""
+    where = ROOT / "benchmarks"
+    for study in studies.STUDIES:
+        found = studies.shown(study, where=where)
+        if found is not None:
+            assert found.tables
+            assert all(len(row) == len(t.header) for t in found.tables for row in t.rows), study.id
+    limits = json.loads((where / "results.json").read_text())["bench_networks"]["figures"]
+    assert limits[0]["at_least"] == 25
+    assert any(row[2] == "at least 25: met" for t in of("results", where).tables for row in t.rows)
+
+
+def test_one_value_has_no_spread() -> None:
+    assert spread([0.25]) == "0.250"
+    assert spread([0.25, 0.75]) == "0.500 (0.250 to 0.750)"

@@ -1,0 +1,195 @@
+"""The scripts of the studies: pretraining, multi-task, Landsat, and what runs them all."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import study_files
+import yaml
+from affine import Affine
+from numpy.typing import NDArray
+from test_supervised import write_config
+from tiny_models import untrained_network
+from tiny_multitask import save_both
+
+from n2m_core.checkpoints import fp16_weights, save_network
+from n2m_core.datasets.base import Sample
+from n2m_core.geo_image import GeoImage
+from n2m_core.training import runner
+from n2m_core.training.config import load_config
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def script(name: str) -> ModuleType:
+    return importlib.import_module(f"benchmarks.{name}")
+
+
+def image(pixels: NDArray[np.uint8]) -> GeoImage:
+    names = tuple(f"band {i}" for i in range(len(pixels)))
+    return GeoImage(pixels, np.ones(pixels.shape[1:], bool), None, Affine.identity(), names, None)
+
+
+def small_study(tmp_path: Path) -> tuple[ModuleType, list[str]]:
+    """Two steps from a small network and from random weights; words that ask for them."""
+    path = write_config(tmp_path)
+    config = yaml.safe_load(path.read_text())
+    network = untrained_network("segment", 2)
+    config["network"]["overrides"] = network.config.overrides
+    config["optimizer"] = {"steps": 9, "batch_size": 1, "warmup_steps": 1}
+    path.write_text(yaml.safe_dump(config))
+    save_network(tmp_path / "pretrained", network, fp16_weights(network))
+    (tmp_path / "pretrained" / "pretraining.json").write_text('{"steps": 6000}')
+    words = ["--config", str(path), "--pretrained", str(tmp_path / "pretrained"), "--folder",
+             str(tmp_path / "out"), "--steps", "2", "--shares", "0.4", "--seeds", "5",
+             "--device", "cpu", "--validations", "1"]  # fmt: skip
+    return script("pretraining"), words
+
+
+def test_pretraining_compares_both_starts_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, words = small_study(tmp_path)
+    town = load_config(tmp_path / "tiny.yaml").validation[0]
+    monkeypatch.setattr(study, "VALIDATION", dataclasses.replace(town, only=("0",)))
+    monkeypatch.setattr(study, "SETS", ())
+    monkeypatch.setattr(runner, "STATISTIC_CROPS", 8)
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "pretraining.json")
+    assert study.main([*words, "--report"]) == 1
+    assert "None of 2 runs is finished" in capsys.readouterr().out
+    assert study.main(words) == 0
+    results = json.loads((tmp_path / "pretraining.json").read_text())
+    assert [(run["start"], run["share"], run["tiles"]) for run in results["runs"]] == [
+        ("random", 0.4, 1),
+        ("pretrained", 0.4, 1),
+    ]
+    assert all([step for step, *_ in run["validation"]] == [2] for run in results["runs"])
+    cards = sorted((tmp_path / "out").glob("*/card.json"))
+    written = [path.stat().st_mtime_ns for path in cards]
+    assert study.main(words) == 0
+    assert [path.stat().st_mtime_ns for path in cards] == written
+
+
+def test_pretraining_wants_its_pretrained_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script("pretraining").main(["--pretrained", str(tmp_path)]) == 1
+    assert "n2m pretrain configs/pretrain/n2m-denoise.yaml" in capsys.readouterr().out
+
+
+def test_points_lost_are_against_the_best_of_the_others() -> None:
+    shared, worse, better = (
+        {"sets": [study_files.entry("town", f1)]} for f1 in (0.60, 0.58, 0.625)
+    )
+    (row,) = script("multitask").lost([shared, worse, better])
+    assert row == {"set": "town", "points": pytest.approx(2.5)}
+    assert script("multitask").lost([shared]) == [{"set": "town", "points": None}]
+
+
+def test_multitask_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    assert script("multitask").main([]) == 1
+    assert "n2m train configs/n2m-multitask.yaml" in capsys.readouterr().out
+
+
+def test_otsu_cuts_between_two_groups() -> None:
+    values = np.concatenate([np.linspace(1, 2, 50), np.linspace(8, 9, 10)])
+    assert 2 <= script("landsat").otsu(values) <= 8
+
+
+def test_the_formula_finds_what_changed_and_not_the_light() -> None:
+    landsat = script("landsat")
+    before = np.random.default_rng(0).integers(40, 60, (6, 20, 20)).astype(np.uint8)
+    after = (before * 1.5 + 20).astype(np.uint8)  # another light
+    after[:, 5:9, 5:9] = 250
+    label = np.full((20, 20), 255, np.uint8)
+    label[:4], label[5:9, 5:9] = 0, 1
+    sample = Sample("a", image(before), label, image(after))
+    found = landsat.change_vector(sample)
+    np.testing.assert_array_equal(found[5:9, 5:9], True)
+    assert found.sum() == 16
+    assert landsat.scores([found], [sample]) == {"f1": 1.0, "iou": 1.0}
+    half = found.copy()
+    half[5:7] = False
+    assert landsat.scores([half], [sample]) == {"f1": pytest.approx(2 / 3), "iou": 0.5}
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The runner over a folder of its own, with a script that writes a file of multi-task."""
+    module = script("models")
+    folder = study_files.write_all(tmp_path / "benchmarks")
+    for name in module.JOBS:
+        (folder / f"{name}.py").write_text("")
+    monkeypatch.setattr(module, "HERE", folder)
+    monkeypatch.setattr(module, "PAGE", tmp_path / "docs" / "studies.md")
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    calls: list[tuple[str, ...]] = []
+
+    def call(command: tuple[str, ...], where: Path | None = None) -> bool:
+        calls.append(command)
+        return command[0] != "benchmarks.landsat"
+
+    monkeypatch.setattr(module, "call", call)
+    monkeypatch.setattr(module, "calls", calls, raising=False)
+    return module
+
+
+def test_a_study_is_run_once_until_its_weights_change(
+    models: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_both(tmp_path / "checkpoints")
+    assert models.main(["multitask"]) == 0
+    assert models.calls == [("benchmarks.multitask",)]
+    assert models.main(["multitask"]) == 0
+    assert len(models.calls) == 1
+    assert "multitask: up to date" in capsys.readouterr().out
+    card = json.loads((folder / "card.json").read_text())
+    card["cards"][0]["limits"] = "other words alone"
+    (folder / "card.json").write_text(json.dumps(card))
+    assert models.plan("multitask", is_forced=False) is None
+    card["cards"][0]["sha256"] = "1" * 64
+    (folder / "card.json").write_text(json.dumps(card))
+    assert "last time it took 0.0 minutes" in models.plan("multitask", is_forced=False)
+    assert models.main(["multitask", "--plan"]) == 0
+    assert len(models.calls) == 1
+
+
+def test_a_failing_study_fails_the_run_and_the_page_is_written(
+    models: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert models.main(["landsat", "full_size"]) == 1
+    assert "Failed: landsat" in capsys.readouterr().out
+    page = models.PAGE.read_text()
+    assert "## Pretraining" in page
+    assert "| random | 0.300 (0.200 to 0.400) | 0.600 |" in page
+    assert "## Peers" not in page
+
+
+def test_an_unknown_study_is_an_error(
+    models: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        models.main(["absent"])
+    assert "no study is called absent" in capsys.readouterr().err
+
+
+def test_training_comes_first_where_it_is_asked_for(models: ModuleType) -> None:
+    assert models.main(["multitask", "--train"]) == 0
+    first, second = models.calls
+    assert first[:2] == ("n2m_core", "train")
+    assert first[2].endswith("n2m-multitask.yaml")
+    assert second == ("benchmarks.multitask",)
