@@ -54,7 +54,7 @@ TEMPORAL_EPSILON = 0.01**5
 UNKNOWN_CORRELATION = 0.5
 """R where it does not exist, because a neighbour's values do not vary."""
 STRIP_PIXELS = 1024
-"""A strip carries about sixty layers in four bands, so fewer pixels stay in the cache."""
+"""A strip carries about thirty layers and one mask an offset, so fewer pixels stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -102,29 +102,41 @@ class _Layers:
     Attributes:
         scaled: both pairs' fine bands divided by their thresholds, [2B].
         distance: 1 - R, [1].
-        valid: 1 for pixels that count, [1].
-        blended: C_1 - C_0 and C_1 - C_2, then F_0 and F_2, [4B].
+        valid: which pixels count, bool.
+        change: C_1 - C_0 and C_1 - C_2, [2B].
+        fine: F_0 and F_2, [2B].
         moments: sums over both pairs of x, y, xx, yy, xy, x being coarse and y fine less their
-            means, [5B].
+            means, [5, B].
         gap: C_2 - C_0, [B].
     """
 
     scaled: FloatArray
     distance: FloatArray
     valid: BoolArray
-    blended: FloatArray
+    change: FloatArray
+    fine: FloatArray
     moments: FloatArray
     gap: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class _Sums:
-    """What the similar pixels of a window add up to: [h, w] or [n, h, w]."""
+class _Similar:
+    """The similar pixels of the windows of a strip, and what they add up to.
 
+    Attributes:
+        strip: the rows.
+        masks: for every offset with similar pixels, where they are, bool [h, w].
+        count: how many, [h, w].
+        weight: sum of 1 / ((1 - R) D), [h, w].
+        change: weighted sum of C_1 - C_0 and C_1 - C_2, [2B, h, w].
+        gap: sum of C_2 - C_0, [B, h, w].
+    """
+
+    strip: Strip
+    masks: list[tuple[Offset, BoolArray]]
     count: FloatArray
     weight: FloatArray
-    blended: FloatArray
-    moments: FloatArray
+    change: FloatArray
     gap: FloatArray
 
 
@@ -152,9 +164,9 @@ class Estarfm:
 
         def work(strip: Strip) -> None:
             """Gather the window's sums for the rows of a strip, and predict them."""
-            sums = _gather(layers, strip, valid.shape[1], params)
+            similar = _gather(layers, strip, params)
             rows = strip.rows
-            pairs = _predict(sums, fine[:, :, rows], mean_change[:, :, rows], params)
+            pairs = _predict(similar, layers, fine[:, :, rows], mean_change[:, :, rows], params)
             fine1[:, rows] = (share[:, :, rows] * pairs).sum(axis=0)
 
         for_each_strip(valid.shape, work, progress, "ESTARFM", pixels=STRIP_PIXELS)
@@ -217,63 +229,99 @@ def _prepare(
         scaled=pad(flat.reshape(2 * bands, *shape), reach),
         distance=pad(1 - similarity(fine, coarse), reach),
         valid=pad(valid, reach),
-        blended=pad(np.concatenate([*change, *fine]), reach),
-        moments=pad(moments.reshape(5 * bands, *shape).astype(np.float32), reach),
+        change=pad(change.reshape(2 * bands, *shape), reach),
+        fine=pad(fine.reshape(2 * bands, *shape), reach),
+        moments=pad(moments.astype(np.float32), reach),
         gap=pad(coarse[1] - coarse[0], reach),
     )
 
 
-def _gather(layers: _Layers, strip: Strip, width: int, params: EstarfmParams) -> _Sums:
-    """Add up the similar pixels of the windows of a strip, one offset after the other."""
-    reach, rows = params.window_px // 2, strip.last - strip.first
-    own = strip.shifted(layers.scaled, Offset(reach, reach, 0.0), width)
-    stacks = (layers.blended, layers.moments, layers.gap)
-    blended, moments, gap = (np.zeros((len(each), rows, width), np.float32) for each in stacks)
-    count, weights = (np.zeros((rows, width), np.float32) for _ in range(2))
+def _gather(layers: _Layers, strip: Strip, params: EstarfmParams) -> _Similar:
+    """Find and add up the similar pixels of a strip, one offset after the other."""
+    reach = params.window_px // 2
+    shape = strip.last - strip.first, layers.valid.shape[1] - 2 * reach
+    own = strip.shifted(layers.scaled, Offset(reach, reach, 0.0), shape[1])
+    change, gap = (np.zeros((len(x), *shape), np.float32) for x in (layers.change, layers.gap))
+    count, weight = (np.zeros(shape, np.float32) for _ in range(2))
+    masks = []
     for place in offsets(reach):
-        apart = np.abs(strip.shifted(layers.scaled, place, width) - own)
-        is_similar = (apart < 1).all(axis=0)
-        is_similar &= strip.shifted(layers.valid, place, width)
-        if not is_similar.any():
+        apart = np.abs(strip.shifted(layers.scaled, place, shape[1]) - own)
+        mask = (apart < 1).all(axis=0)
+        mask &= strip.shifted(layers.valid, place, shape[1])
+        if not mask.any():
             continue
-        similar = is_similar.astype(np.float32)
-        count += similar
-        moments += strip.shifted(layers.moments, place, width) * similar
-        gap += strip.shifted(layers.gap, place, width) * similar
-        spatial = np.float32(1 + place.distance / reach)
-        similar /= strip.shifted(layers.distance, place, width) * spatial + np.float32(EPSILON)
-        weights += similar
-        blended += strip.shifted(layers.blended, place, width) * similar
-    return _Sums(count, weights, blended, moments, gap)
+        masks.append((place, mask))
+        count += mask
+        gap += strip.shifted(layers.gap, place, shape[1]) * mask
+        near = _closeness(layers, strip, place, mask, reach)
+        weight += near
+        change += strip.shifted(layers.change, place, shape[1]) * near
+    return _Similar(strip, masks, count, weight, change, gap)
 
 
-def _predict(sums: _Sums, fine: FloatArray, mean_change: Double, params: EstarfmParams) -> Double:
+def _closeness(
+    layers: _Layers, strip: Strip, place: Offset, mask: BoolArray, reach: int
+) -> FloatArray:
+    """1 / ((1 - R) D) of the similar pixels at an offset, 0 for others."""
+    spatial = np.float32(1 + place.distance / reach)
+    apart = strip.shifted(layers.distance, place, mask.shape[1]) * spatial
+    near: FloatArray = mask / (apart + np.float32(EPSILON))
+    return near
+
+
+def _predict(
+    similar: _Similar,
+    layers: _Layers,
+    fine: FloatArray,
+    mean_change: Double,
+    params: EstarfmParams,
+) -> Double:
     """Predict a strip from both pairs, float64 [2, B, h, w]."""
-    bands = fine.shape[1]
-    mean = sums.blended / np.where(sums.weight > 0, sums.weight, 1)
-    parts = mean.reshape(2, 2, bands, *sums.count.shape)
-    change, neighbours = parts[0], parts[1]
-    predicted = fine + _conversion(sums, params) * change
+    weight = np.where(similar.weight > 0, similar.weight, 1)
+    change = (similar.change / weight).reshape(fine.shape)
+    predicted = fine + _conversion(similar, layers, params) * change
     is_outside = (predicted <= params.low) | (predicted >= params.high)
-    predicted = np.where(is_outside, neighbours, predicted)
-    too_few = sums.count <= params.least_similar
+    if is_outside.any():
+        # Rare, so that it is not gathered along with the rest.
+        total = np.zeros((len(layers.fine), *weight.shape), np.float32)
+        for place, mask in similar.masks:
+            near = _closeness(layers, similar.strip, place, mask, params.window_px // 2)
+            total += similar.strip.shifted(layers.fine, place, mask.shape[1]) * near
+        predicted = np.where(is_outside, (total / weight).reshape(fine.shape), predicted)
+    too_few = similar.count <= params.least_similar
     found: Double = np.where(too_few, fine + mean_change, predicted)
     return found
 
 
-def _conversion(sums: _Sums, params: EstarfmParams) -> Double:
+def _conversion(similar: _Similar, layers: _Layers, params: EstarfmParams) -> Double:
     """The conversion coefficient v of every pixel, float64 [B, h, w]: a slope that holds, or 1."""
-    n = 2 * np.maximum(sums.count, 1).astype(np.float64)
-    x, y, xx, yy, xy = sums.moments.astype(np.float64).reshape(5, -1, *sums.count.shape)
+    has_change = np.abs(similar.gap) / np.maximum(similar.count, 1) >= params.least_change
+    found = np.ones(has_change.shape)
+    bands = np.flatnonzero(has_change.any(axis=(1, 2)))
+    if not bands.size:
+        return found
+    strip, reach = similar.strip, params.window_px // 2
+    # Only the bands and the rows that are needed here, to stay in the cache.
+    near = layers.moments[:, bands, strip.first : strip.last + 2 * reach]
+    here = Strip(0, strip.last - strip.first)
+    sums = np.zeros((5, len(bands), *similar.count.shape), np.float32)
+    for place, mask in similar.masks:
+        sums += here.shifted(near, place, mask.shape[1]) * mask
+    slope = _slope(sums.astype(np.float64), similar.count, params)
+    found[bands] = np.where(has_change[bands], slope, 1)
+    return found
+
+
+def _slope(sums: Double, count: FloatArray, params: EstarfmParams) -> Double:
+    """Regress fine on coarse values from their moments [5, B, h, w]; 1 where that does not hold."""
+    n = 2 * np.maximum(count, 1).astype(np.float64)
+    x, y, xx, yy, xy = sums
     var_x, var_y, both = xx - x * x / n, yy - y * y / n, xy - x * y / n
     is_known = (var_x > 1e-12) & (n > 2)
-    safe_x = np.where(is_known, var_x, 1)
-    slope = both / safe_x
+    slope = both / np.where(is_known, var_x, 1)
     explained = slope * both
     rest = np.maximum(var_y - explained, 1e-12 * np.maximum(var_y, 1e-12))
     freedom = np.maximum(n - 2, 1)
     p = fdtrc(1, freedom, np.maximum(explained, 0) / (rest / freedom))
-    change = np.abs(sums.gap) / np.maximum(sums.count, 1)
-    is_usable = is_known & (change >= params.least_change) & (p <= params.significance)
-    is_usable &= (slope > 0) & (slope <= params.steepest)
+    is_usable = is_known & (p <= params.significance) & (slope > 0) & (slope <= params.steepest)
     return np.where(is_usable, slope, 1.0)
