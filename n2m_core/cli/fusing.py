@@ -57,7 +57,8 @@ Weights = Annotated[
     str | None, typer.Option("--checkpoint", metavar="ID", help="Weights of a learned method.")
 ]
 Steps = Annotated[
-    int, typer.Option("--steps", metavar="N", help="Sampling steps of a learned method.")
+    int | None,
+    typer.Option("--steps", metavar="N", help="Sampling steps of a learned method."),
 ]
 Eta = Annotated[
     float, typer.Option("--eta", help="Fresh noise in each step of a learned method, 0..1.")
@@ -84,7 +85,7 @@ def fuse(
         ),
     ] = None,
     checkpoint: Weights = None,
-    steps: Steps = 50,
+    steps: Steps = None,
     eta: Eta = 0.0,
     seed: options.Seed = 0,
     truth: Annotated[
@@ -212,7 +213,7 @@ def evaluate_fusion(
     scale: Scale = None,
     dn_scale: DnScale = None,
     checkpoint: Weights = None,
-    steps: Steps = 50,
+    steps: Steps = None,
     eta: Eta = 0.0,
     seed: options.Seed = 0,
     bands: options.Bands = None,

@@ -40,7 +40,7 @@ class FuseParams:
         dn_scale: pixel value that means reflectance 1; None to tell 1, 255 and 10000 apart.
         dates: of the first pair, the target and the last pair; None when unknown.
         checkpoint: weights of a learned method.
-        steps: sampling steps of a learned method.
+        steps: sampling steps of a learned method; None for those of its checkpoint.
         eta: share of fresh noise in its steps, 0..1.
         seed: names its noise draw.
     """
@@ -51,7 +51,7 @@ class FuseParams:
     dn_scale: float | None = None
     dates: tuple[date, date, date] | None = None
     checkpoint: str | None = None
-    steps: int = 50
+    steps: int | None = None
     eta: float = 0.0
     seed: int = 0
 
@@ -77,7 +77,7 @@ class FuseParams:
                 f"The dates {shown} are out of order: the first pair comes before the target date "
                 "and the last pair after it. Exchange the images or correct the dates."
             )
-        if self.steps < 1 or not 0 <= self.eta <= 1:
+        if (self.steps is not None and self.steps < 1) or not 0 <= self.eta <= 1:
             raise ParameterError(
                 f"{self.steps} steps with eta {self.eta} can't be taken; give at least 1 step and "
                 "an eta of 0 to 1."
@@ -169,7 +169,7 @@ def run(
 
 def fuse(prepared: Prepared, params: FuseParams, progress: Progress | None = None) -> FuseResult:
     """Run a method on images that `prepare` gave; several methods can share them."""
-    method = open_method(params)
+    method = open_method(params, prepared.images.fine0.band_names)
     started = time.perf_counter()
     output = method.predict(prepared.inputs, progress or _quiet)
     seconds = time.perf_counter() - started

@@ -16,6 +16,8 @@ from n2m_core.fusion.starfm import Starfm, StarfmParams
 if TYPE_CHECKING:
     from n2m_core.tasks.fuse import FuseParams
 
+BandNames = tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class MethodEntry:
@@ -24,27 +26,27 @@ class MethodEntry:
     Attributes:
         title: what a person reads.
         text: one sentence about it.
-        open: makes the method for a person's choices.
+        open: makes the method for a person's choices and images with bands of these names.
         is_naive: whether it only copies and adds.
     """
 
     title: str
     text: str
-    open: Callable[[FuseParams], FusionMethod]
+    open: Callable[[FuseParams, BandNames], FusionMethod]
     is_naive: bool = False
 
 
-def _starfm(params: FuseParams) -> FusionMethod:
+def _starfm(params: FuseParams, _names: BandNames) -> FusionMethod:
     window = params.window_px
     return Starfm() if window is None else Starfm(StarfmParams(window_px=window))
 
 
-def _estarfm(params: FuseParams) -> FusionMethod:
+def _estarfm(params: FuseParams, _names: BandNames) -> FusionMethod:
     window = params.window_px
     return Estarfm() if window is None else Estarfm(EstarfmParams(window_px=window))
 
 
-def _fsdaf(params: FuseParams) -> FusionMethod:
+def _fsdaf(params: FuseParams, _names: BandNames) -> FusionMethod:
     window = params.window_px
     return Fsdaf() if window is None else Fsdaf(FsdafParams(reach_px=window // 2))
 
@@ -66,24 +68,24 @@ METHODS: dict[str, MethodEntry] = {
     "mean-change": MethodEntry(
         "Mean of both changes",
         "The coarse change added to each fine image, and the mean of the two.",
-        lambda _: MeanChange(),
+        lambda *_: MeanChange(),
         is_naive=True,
     ),
     "coarse-change": MethodEntry(
         "Copy and change",
         "The fine image of date 0 with the coarse change added.",
-        lambda _: CoarseChange(),
+        lambda *_: CoarseChange(),
         is_naive=True,
     ),
     "copy": MethodEntry(
-        "Copy", "The fine image of date 0 as it is.", lambda _: Copy(), is_naive=True
+        "Copy", "The fine image of date 0 as it is.", lambda *_: Copy(), is_naive=True
     ),
 }
 """Every method, the best known first."""
 
 
-def open_method(params: FuseParams) -> FusionMethod:
-    """Make the method that was asked for.
+def open_method(params: FuseParams, names: BandNames) -> FusionMethod:
+    """Make the method that was asked for, for images with bands of these names.
 
     Raises:
         ParameterError: there is none of that name.
@@ -92,4 +94,4 @@ def open_method(params: FuseParams) -> FusionMethod:
         raise ParameterError(
             f"There is no fusion method {params.method!r}; choose of {', '.join(METHODS)}."
         )
-    return METHODS[params.method].open(params)
+    return METHODS[params.method].open(params, names)
