@@ -307,6 +307,6 @@ def _reflectance(numbers: NDArray[Any]) -> GeoImage:
     if len(numbers) != len(LANDSAT8_BANDS):
         raise BandError(f"The Landsat 8 set has 4 bands; this file has {len(numbers)}.")
     slope, offset = LANDSAT8_DN
-    valid = (numbers > 0).all(axis=0)
+    valid = np.asarray((numbers > 0).all(axis=0), np.bool_)
     pixels = np.where(valid, numbers * slope + offset, 0).astype(np.float32)
     return GeoImage(pixels, valid, None, Affine.identity(), LANDSAT8_BANDS)

@@ -195,12 +195,14 @@ def similarity(fine: FloatArray, coarse: FloatArray) -> FloatArray:
     )
     if bands == 1:
         total = np.where(f + c == 0, 1, f + c)
-        return (1 - 0.5 * (np.abs(f - c) / total).sum(axis=0)).astype(np.float32)
+        near: FloatArray = (1 - 0.5 * (np.abs(f - c) / total).sum(axis=0)).astype(np.float32)
+        return near
     f, c = f - f.mean(axis=0), c - c.mean(axis=0)
     norm = np.sqrt((f * f).sum(axis=0) * (c * c).sum(axis=0))
     told = norm > 1e-12
     found = np.where(told, (f * c).sum(axis=0) / np.where(told, norm, 1), UNKNOWN_CORRELATION)
-    return np.clip(found, -1, 1).astype(np.float32)
+    clipped: FloatArray = np.clip(found, -1, 1).astype(np.float32)
+    return clipped
 
 
 def _prepare(

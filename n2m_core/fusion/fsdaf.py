@@ -248,8 +248,8 @@ def class_rates(change: Double, classes: Ints, grid: CoarseGrid, params: FsdafPa
             # Of two pixels that differ, neither lies in the middle half.
             rows.append(order[kept] if kept.any() else order)
     used = np.concatenate(rows)
-    rates: Double = np.linalg.lstsq(shares[used], change[used], rcond=1e-6)[0]
-    return rates
+    rates = np.linalg.lstsq(shares[used], change[used], rcond=1e-6)[0]
+    return rates.astype(np.float64)
 
 
 def _interpolate(coarse: Double, grid: CoarseGrid, shape: tuple[int, ...]) -> Double:
@@ -281,7 +281,7 @@ def _residual_weights(
     """Step 6: the share of a coarse pixel's residual that each fine one takes, mean 1, [H, W]."""
     own = residual[grid.index]
     toward = np.where(own > 0, np.maximum(difference, 0), np.maximum(-difference, 0))
-    weight = own_share * toward + (1 - own_share) * np.abs(own) + 1e-9
+    weight: Double = own_share * toward + (1 - own_share) * np.abs(own) + 1e-9
     weight = weight / np.maximum(grid.mean(weight), 1e-12)[grid.index]
     mean = grid.mean(weight)[grid.index]
     weight = np.where(weight > HEAVIEST, mean, weight)

@@ -52,7 +52,8 @@ class StarfmParams:
 
     Attributes:
         window_px: side of the window, odd; 31 as in starfm4py and cuSTARFM.
-        classes: m, how many classes the scene is thought to have; 4.
+        classes: m, how many classes the scene is thought to have; 40 as in ImageFusion. The 4 of
+            starfm4py and cuSTARFM calls more pixels similar, and smooths more.
         distance_px: A, the distance at which D is 2; 25 as in cuSTARFM.
         fine_uncertainty: of the fine sensor, reflectance; 0.002.
         coarse_uncertainty: of the coarse sensor, reflectance; 0.005.
@@ -60,7 +61,7 @@ class StarfmParams:
     """
 
     window_px: int = 31
-    classes: int = 4
+    classes: int = 40
     distance_px: float = 25.0
     fine_uncertainty: float = 0.002
     coarse_uncertainty: float = 0.005

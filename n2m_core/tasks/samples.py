@@ -166,7 +166,8 @@ def write_samples(out: Path, progress: Progress | None = None) -> list[Path]:
     """
     written: list[Path] = []
     entries = []
-    for done, spec in enumerate((*SAMPLES, *SERIES), start=1):
+    specs: tuple[SampleSpec | SeriesSpec, ...] = (*SAMPLES, *SERIES)
+    for done, spec in enumerate(specs, start=1):
         if isinstance(spec, SeriesSpec):
             entry, files = _write_series(out, spec)
         else:
@@ -175,7 +176,7 @@ def write_samples(out: Path, progress: Progress | None = None) -> list[Path]:
         entries.append(entry)
         written += [out / name for name in files.values()]
         if progress is not None:
-            progress(done, len(SAMPLES) + len(SERIES), spec.title)
+            progress(done, len(specs), spec.title)
     text = json.dumps({"samples": entries}, indent=2, ensure_ascii=False) + "\n"
     write_bytes(out / INDEX, text.encode())
     return [*written, out / INDEX]

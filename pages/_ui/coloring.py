@@ -35,7 +35,7 @@ class Coloring:
         span = np.maximum(self.high - self.low, 1e-6)
         share = (shown - self.low[:, None, None]) / span[:, None, None]
         levels = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
-        picture = np.moveaxis(levels, 0, -1)
+        picture: NDArray[np.uint8] = np.moveaxis(levels, 0, -1)
         return picture if picture.shape[-1] == 3 else picture.repeat(3, axis=-1)
 
 

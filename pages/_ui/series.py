@@ -78,7 +78,8 @@ class Series:
 
 def pick(asked: str | None) -> Series | None:
     """Let the person choose a series; None when there is none."""
-    found = {each.id: each for each in (*st.session_state.get(OWN, ()), *_samples())}
+    own: list[Series] = st.session_state.get(OWN, [])
+    found = {each.id: each for each in (*own, *_samples())}
     if not found:
         return None
     if asked is not None:
@@ -162,7 +163,8 @@ def _own(held: dict[str, Upload]) -> Series:
     """A series of a person's files."""
     truth = held.get("fine1")
     return Series(
-        id="".join(held[role].digest[:4] for role in sorted(held)),
+        # Not of the truth: with one, the series takes the place of what it was without.
+        id="".join(held[role].digest[:4] for role in NEEDED),
         title=f"{held['fine0'].name} … {held['fine2'].name}",
         paths={role: held[role].path for role in NEEDED},
         truth=None if truth is None else truth.path,
