@@ -28,7 +28,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from n2m_core.errors import ParameterError
 from n2m_core.fusion.inputs import FloatArray, FusionInputs, FusionOutput
@@ -174,11 +173,9 @@ def _predict_band(
         """Visit every offset for the rows of a strip."""
         total = np.zeros((strip.last - strip.first, width), np.float32)
         weighted = np.zeros_like(total)
-        limits = [
-            np.maximum.reduce([_known(strip.shifted(getattr(each, name), centre, width))
-                               for each in pairs]) + np.float32(added)
-            for name, added in (("spectral", params.spectral_dn), ("temporal", params.temporal_dn))
-        ]  # fmt: skip
+        spectral = [strip.shifted(each.spectral, centre, width) for each in pairs]
+        temporal = [strip.shifted(each.temporal, centre, width) for each in pairs]
+        limits = _limit(spectral, params.spectral_dn), _limit(temporal, params.temporal_dn)
         for each in pairs:
             own = strip.shifted(each.fine, centre, width)
             for place in places:
@@ -192,9 +189,10 @@ def _predict_band(
     return fine1
 
 
-def _known(values: FloatArray) -> FloatArray:
-    """Infinity, which marks masked pixels, becomes 0."""
-    return np.where(np.isfinite(values), values, np.float32(0))
+def _limit(own: list[FloatArray], uncertainty: float) -> FloatArray:
+    """What a neighbour's difference must lie below: the centre's larger one, plus uncertainty."""
+    limit: FloatArray = np.maximum.reduce(own) + np.float32(uncertainty)
+    return limit
 
 
 def _weights(
@@ -202,7 +200,7 @@ def _weights(
     strip: Strip,
     place: Offset,
     own: FloatArray,
-    limits: list[NDArray[np.float32]],
+    limits: tuple[FloatArray, FloatArray],
     params: StarfmParams,
 ) -> FloatArray:
     """1 / C of the neighbours at an offset, 0 for those that are not similar."""
