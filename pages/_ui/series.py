@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -145,6 +145,9 @@ def _take(role: str, kept: Upload) -> None:
         series = _own(held)
         _check(series)
         others = [each for each in st.session_state.get(OWN, ()) if each.id != series.id]
+        if series.title in {each.title for each in others}:
+            # A list of choices can't tell equal names apart.
+            series = replace(series, title=f"{series.title} ({len(others) + 1})")
         st.session_state[OWN] = [series, *others]
         state.put(PICKED, series.id)
     st.session_state[f"fuse.{role}"] = kept
