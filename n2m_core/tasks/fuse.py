@@ -19,7 +19,6 @@ from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.metrics.fusion import FusionScore, score
 from n2m_core.raster_io import align_to, same_grid
 from n2m_core.tasks.fusion_methods import METHODS, open_method
-from n2m_core.tasks.params import check_seed
 
 USUAL_SCALE = 16
 """Taken where coarse images lie on the fine grid already, so that their own pixels are unknown."""
@@ -27,6 +26,8 @@ LEAST_COVER, WHOLE_COVER = 0.5, 0.999
 BRIGHTEST = 2.0
 """Reflectance is hardly ever higher, so larger values are digital numbers."""
 DN_SCALES = (1.0, 255.0, 10_000.0)
+SEEDS = 2**63
+"""As many as `tasks.params` takes, which would bring torch along; fusion starts without it."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class FuseParams:
                 f"{self.steps} steps with eta {self.eta} can't be taken; give at least 1 step and "
                 "an eta of 0 to 1."
             )
-        check_seed(self.seed)
+        if not 0 <= self.seed < SEEDS:
+            raise ParameterError(f"Seed {self.seed} must be a whole number in 0..{SEEDS - 1}.")
 
 
 @dataclass(frozen=True, eq=False)
