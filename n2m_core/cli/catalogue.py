@@ -28,7 +28,8 @@ def samples(
             "--labelled",
             metavar="KIND",
             help="Write a folder for `n2m evaluate` in place of the samples: held-out scenes "
-            "labelled for segment (buildings), landcover or change.",
+            "labelled for segment (buildings), landcover or change, or triplets of dates for "
+            "fusion.",
         ),
     ] = None,
     count: Annotated[
@@ -39,11 +40,15 @@ def samples(
     """Write the procedural sample scenes, GeoTIFFs with exact truth, the same every time."""
     output = Output(is_json=is_json)
 
+    from n2m_core.datasets.triplets import write_farmland
     from n2m_core.scenes.dataset import write_dataset
+    from n2m_core.scenes.farmland import HELD_OUT, FarmlandParams
     from n2m_core.tasks.samples import write_samples
 
     if labelled is None:
         paths = write_samples(out, output.progress)
+    elif labelled == "fusion":
+        paths = write_farmland(out, count, FarmlandParams(HELD_OUT.seeds.start), output.progress)
     else:
         paths = write_dataset(out, labelled, count, progress=output.progress)
     written = [str(path) for path in paths]

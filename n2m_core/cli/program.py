@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from n2m_core import __version__
-from n2m_core.cli import catalogue, learning, log, maps, scores, trajectories
+from n2m_core.cli import catalogue, fusing, learning, log, maps, scores, trajectories
 from n2m_core.errors import CancelledError, N2MError
 
 INTERRUPTED = 130
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="n2m",
-    help="Discriminative diffusion on satellite imagery: maps, change, trajectories, scores.",
+    help="Diffusion on satellite imagery: maps, change, fusion, trajectories, scores.",
     epilog="Example: n2m segment tile.tif --checkpoint n2m-buildings --out map.tif",
     no_args_is_help=True,
     add_completion=False,
@@ -46,6 +46,10 @@ app.command(
 app.command(
     "trajectory", short_help="Show a map forming out of noise.", epilog=trajectories.EXAMPLE
 )(trajectories.trajectory)
+app.command("fuse", short_help="Make the fine image of a coarse date.", epilog=fusing.EXAMPLE)(
+    fusing.fuse
+)
+scores.app.command("fusion", epilog=fusing.EVALUATE_EXAMPLE)(fusing.evaluate_fusion)
 app.add_typer(scores.app, name="evaluate")
 app.command(
     "pretrain",

@@ -19,6 +19,7 @@ from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.raster_io import write_geotiff
 from n2m_core.scenes import SceneParams, make_pair, make_scene
 from n2m_core.scenes.dataset import label_image, write_land_cover
+from n2m_core.scenes.farmland import EVENTS, FarmlandParams, make_series
 from n2m_core.scenes.pairs import Story
 from n2m_core.scenes.scene import LAND_COVER, Labels, Style
 
@@ -49,6 +50,23 @@ class SampleSpec:
     def task(self) -> str:
         """`segment` or `change`."""
         return "segment" if self.story is None else "change"
+
+
+@dataclass(frozen=True)
+class SeriesSpec:
+    """One sample of fusion: three dates, fine and coarse.
+
+    Attributes:
+        id: short name for links and file names.
+        title: what a person reads.
+        description: one sentence about it.
+        params: the series.
+    """
+
+    id: str
+    title: str
+    description: str
+    params: FarmlandParams
 
 
 def _spec(
@@ -123,6 +141,16 @@ SAMPLES: tuple[SampleSpec, ...] = (
 )
 
 
+SERIES: tuple[SeriesSpec, ...] = (
+    SeriesSpec(
+        "river_farms",
+        "Farms along a river",
+        "Three summer dates, 30 m and 480 m: fields ripen and are cut, and a fire crosses them.",
+        FarmlandParams(1_000_003),
+    ),
+)
+
+
 def write_samples(out: Path, progress: Progress | None = None) -> list[Path]:
     """Write every sample and the index.
 
@@ -138,12 +166,17 @@ def write_samples(out: Path, progress: Progress | None = None) -> list[Path]:
     """
     written: list[Path] = []
     entries = []
-    for done, spec in enumerate(SAMPLES, start=1):
-        files = _write_segment(out, spec) if spec.story is None else _write_change(out, spec)
-        entries.append(_entry(spec, files))
+    specs: tuple[SampleSpec | SeriesSpec, ...] = (*SAMPLES, *SERIES)
+    for done, spec in enumerate(specs, start=1):
+        if isinstance(spec, SeriesSpec):
+            entry, files = _write_series(out, spec)
+        else:
+            files = _write_segment(out, spec) if spec.story is None else _write_change(out, spec)
+            entry = _entry(spec, files)
+        entries.append(entry)
         written += [out / name for name in files.values()]
         if progress is not None:
-            progress(done, len(SAMPLES), spec.title)
+            progress(done, len(specs), spec.title)
     text = json.dumps({"samples": entries}, indent=2, ensure_ascii=False) + "\n"
     write_bytes(out / INDEX, text.encode())
     return [*written, out / INDEX]
@@ -168,6 +201,38 @@ def _write_change(out: Path, spec: SampleSpec) -> Mapping[str, str]:
     _write_mask(out / names["change"], pair.before.image, pair.change)
     _write_mask(out / names["damage"], pair.before.image, pair.damage * np.uint8(255))
     return names
+
+
+def _write_series(out: Path, spec: SeriesSpec) -> tuple[dict[str, Any], Mapping[str, str]]:
+    """Write a series; gives its entry for the gallery, and the names by role."""
+    series = make_series(spec.params)
+    images = {f"fine{date}": image for date, image in enumerate(series.fine)}
+    images |= {f"coarse{date}": image for date, image in enumerate(series.coarse)}
+    images["change"] = series.change
+    names = {role: f"{spec.id}_{role}.tif" for role in images}
+    for role, image in images.items():
+        write_geotiff(out / names[role], image)
+    entry = {
+        "id": spec.id,
+        "title": spec.title,
+        "description": spec.description,
+        "task": "fuse",
+        "image": names["fine2"],
+        "before": names["fine0"],
+        "truth": {"fine1": names["fine1"], "change": names["change"]},
+        "series": {
+            role: names[role] for role in ("fine0", "coarse0", "fine2", "coarse2", "coarse1")
+        },
+        "dates": [day.isoformat() for day in series.days],
+        "scale": series.scale,
+        "classes": ["unchanged", *EVENTS, "harvest"],
+        "resolution_m": spec.params.resolution_m,
+        "size": spec.params.size,
+        "seed": spec.params.seed,
+        "style": "farmland",
+        "credit": CREDIT,
+    }
+    return entry, names
 
 
 def _write_mask(path: Path, grid: GeoImage, labels: Labels) -> None:

@@ -233,6 +233,33 @@ def _spread(line: Line) -> dict[str, Any] | None:
     }
 
 
+def spectra(
+    lines: Sequence[tuple[str, Sequence[float], str, str]], bands: Sequence[str]
+) -> go.Figure:
+    """Draw the reflectance of one pixel over the bands.
+
+    Args:
+        lines: name, values, colour ("#rrggbb") and dash of every date.
+        bands: names of the bands.
+    """
+    figure = go.Figure()
+    for name, values, color, dash in lines:
+        figure.add_trace(
+            go.Scatter(
+                x=list(bands),
+                y=list(values),
+                name=name,
+                mode="lines+markers",
+                line={"color": color, "dash": dash, "width": 2.2},
+                marker={"size": 6},
+                hovertemplate="%{y:.3f}",
+            )
+        )
+    figure.update_xaxes(title="band", type="category")
+    figure.update_yaxes(title="reflectance", rangemode="tozero")
+    return _styled(figure)
+
+
 def _styled(figure: go.Figure) -> go.Figure:
     """Margins, legend and font sizes that all plots share."""
     figure.update_layout(

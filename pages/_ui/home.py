@@ -13,6 +13,7 @@ from PIL import Image
 
 from n2m_core import render
 from pages._ui import compute, frame, inputs, resources
+from pages._ui.coloring import natural_bands
 from pages._ui.compute import Choices, Frames
 from pages._ui.resources import Sample
 
@@ -25,6 +26,7 @@ THUMB_PX = 420
 _VERBS = {
     "segment": ("pages/1_Segment.py", "Map this scene", ":material/layers:"),
     "change": ("pages/2_Change.py", "See what changed", ":material/compare:"),
+    "fuse": ("pages/6_Fuse.py", "Make the missing image", ":material/join:"),
 }
 
 
@@ -106,7 +108,7 @@ def _thumbnail(sample: Sample) -> str:
         parts = []
         for path in paths:
             image = resources.image(path)
-            rgb = Image.fromarray(render.to_rgb(image))
+            rgb = Image.fromarray(render.to_rgb(image, bands=natural_bands(image)))
             height = min(image.height, round(image.width * (THUMB_PX * 2 / 3) / width))
             across = min(image.width, round(height * width / (THUMB_PX * 2 / 3)))
             left, top = (image.width - across) // 2, (image.height - height) // 2

@@ -126,13 +126,13 @@ def pick_source(task: str, asked: str | None) -> Source | None:
 
 def upload_image(task: str) -> None:
     """A place to drop one image."""
-    _uploader(f"{task}.image", "Your own image", lambda kept: _add_image(task, kept))
+    uploader(f"{task}.image", "Your own image", lambda kept: _add_image(task, kept))
 
 
 def upload_half(task: str, half: str) -> None:
     """A place to drop one date of a pair; `half` is "before" or "after"."""
     with st.container(key=f"narrow-{task}-{half}"):
-        _uploader(f"{task}.{half}", f"Your {half}", lambda kept: _add_half(task, half, kept))
+        uploader(f"{task}.{half}", f"Your {half}", lambda kept: _add_half(task, half, kept))
         other: Upload | None = st.session_state.get(f"{task}.{half}")
         if other is not None:
             st.caption(errors.plain(other.name))
@@ -141,12 +141,12 @@ def upload_half(task: str, half: str) -> None:
 def upload_truth(source: Source) -> Path | None:
     """A place to drop the truth of a scene; gives the one that the session has for it."""
     key = f"truth.{source.id}"
-    _uploader(key, "Truth mask", lambda kept: _keep_truth(key, kept))
+    uploader(key, "Truth mask", lambda kept: _keep_truth(key, kept))
     kept: Upload | None = st.session_state.get(f"{key}.kept")
     return kept.path if kept else None
 
 
-def _uploader(key: str, label: str, take: Callable[[Upload], None]) -> None:
+def uploader(key: str, label: str, take: Callable[[Upload], None]) -> None:
     """One upload field; its problem, if it had one, stands under it."""
     turn = st.session_state.setdefault(f"{key}.turn", 0)
     widget = f"{key}.w.{turn}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,12 +37,14 @@ class Sample:
         id: short name, used in links.
         title: what a person reads.
         text: one sentence about it.
-        task: "segment" or "change".
+        task: "segment", "change" or "fuse".
         image: the picture, or the later one of a pair.
         before: the earlier picture of a pair.
         truths: paths of the truth by name, such as "land_cover".
         credit: where the imagery comes from and under which licence.
         size: rows and columns, pixels.
+        series: paths of the five images of a fusion by name, such as "fine0".
+        dates: their three dates.
     """
 
     id: str
@@ -53,6 +56,8 @@ class Sample:
     truths: dict[str, Path]
     credit: str
     size: int
+    series: dict[str, Path] = field(default_factory=dict)
+    dates: tuple[date, ...] = ()
 
 
 def checkpoints_folder() -> Path:
@@ -129,6 +134,8 @@ def _sample(folder: Path, entry: dict[str, Any]) -> Sample:
         truths={name: folder / path for name, path in entry["truth"].items()},
         credit=str(entry["credit"]),
         size=int(entry["size"]),
+        series={name: folder / path for name, path in entry.get("series", {}).items()},
+        dates=tuple(date.fromisoformat(day) for day in entry.get("dates", ())),
     )
 
 

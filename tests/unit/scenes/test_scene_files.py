@@ -14,7 +14,7 @@ from n2m_core.raster_io import read_image, read_labels, same_grid
 from n2m_core.scenes import HELD_OUT_SEEDS, STYLES, make_scene, write_dataset
 from n2m_core.scenes.held_out import params_of
 from n2m_core.tasks import samples
-from n2m_core.tasks.samples import SAMPLES, SampleSpec, write_samples
+from n2m_core.tasks.samples import SAMPLES, SERIES, SampleSpec, write_samples
 
 
 def test_segment_folder_holds_what_the_scene_holds(tmp_path: Path) -> None:
@@ -73,10 +73,14 @@ def test_index_lists_the_files_that_were_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = (small(SAMPLES[0]), small(SAMPLES[-1]))
+    series = replace(SERIES[0], params=replace(SERIES[0].params, size=64))
     monkeypatch.setattr(samples, "SAMPLES", chosen)
+    monkeypatch.setattr(samples, "SERIES", (series,))
     paths = write_samples(tmp_path)
     assert set(paths) == set(tmp_path.iterdir())
-    scene, fire = json.loads((tmp_path / "samples.json").read_text())["samples"]
+    scene, fire, farms = json.loads((tmp_path / "samples.json").read_text())["samples"]
+    assert farms["task"] == "fuse"
+    assert {*farms["series"].values(), *farms["truth"].values()} <= {path.name for path in paths}
     assert scene["task"] == "segment"
     assert scene["before"] is None
     assert fire["task"] == "change"

@@ -1,0 +1,9 @@
+"""Spatiotemporal fusion: the fine image of a date that has only a coarse one.
+
+| file | what |
+|---|---|
+| inputs | what every method takes and gives |
+| naive | copies and added coarse changes, the bar for everything else |
+| windows | strips with a margin, worked on by a few threads |
+| starfm, estarfm, fsdaf | the classical methods, vectorised |
+"""

@@ -1,0 +1,329 @@
+"""ESTARFM: STARFM with a conversion coefficient from coarse to fine change, from two pairs.
+
+Zhu, Chen, Gao, Chen, Masek, "An Enhanced Spatial and Temporal Adaptive Reflectance Fusion Model for
+Complex Heterogeneous Regions", RSE 2010. For a pixel c with the window around it, pairs k = 0 and
+2, target date 1 and B bands:
+
+| symbol | meaning |
+|---|---|
+| similar | abs(F_k - F_k(c)) < 2 std(F_k) / m in every band of both pairs |
+| R | correlation of a neighbour's fine and coarse values over both pairs and all bands |
+| D = 1 + d / r | spatial distance, r being half the window |
+| W = (1 / ((1 - R) D)) / sum | weight over the similar pixels, one for all bands |
+| v | slope of fine against coarse over the similar pixels of both pairs, a band each |
+| P_k = F_k(c) + v sum W (C_1 - C_k) | prediction from one pair |
+| T_k = (1 / abs(mean C_1 - mean C_k)) / sum | temporal weight, means over the whole window |
+
+    F_1(c) = T_0 P_0 + T_2 P_2
+
+v is 1 unless the mean coarse values of the two pairs differ by at least 2 % of the range of
+reflectance, the regression's F test has p <= 0.05, and 0 < v <= 5. A prediction outside the range
+becomes sum W F_k. With at most five similar pixels, P_k = F_k(c) + mean of C_1 - C_k in the window.
+
+Deviation from the paper: v is regressed over all similar pixels of the window, not inside one
+coarse pixel, as in the authors' program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import fdtrc
+
+from n2m_core.errors import ParameterError
+from n2m_core.fusion.inputs import BoolArray, FloatArray, FusionInputs, FusionOutput
+from n2m_core.fusion.windows import (
+    Offset,
+    Strip,
+    check_window,
+    for_each_strip,
+    offsets,
+    pad,
+    window_mean,
+)
+from n2m_core.geo_image import Progress
+
+Double = NDArray[np.float64]
+
+EPSILON = 1e-7
+"""Added to (1 - R) D, so that a perfect neighbour has a finite weight."""
+TEMPORAL_EPSILON = 0.01**5
+"""Added to the change of the coarse means, so that no change has a finite weight."""
+UNKNOWN_CORRELATION = 0.5
+"""R where it does not exist, because a neighbour's values do not vary."""
+STRIP_PIXELS = 1024
+"""A strip carries about thirty layers and one mask an offset, so fewer pixels stay in the cache."""
+
+
+@dataclass(frozen=True)
+class EstarfmParams:
+    """Choices of ESTARFM.
+
+    Attributes:
+        window_px: side of the window, odd; 51.
+        classes: m, how many classes the scene is thought to have; 4.
+        least_similar: at most this many similar pixels are too few for weights; 5.
+        least_change: change of the coarse means that a regression needs, reflectance; 0.02.
+        significance: largest p of the regression's F test; 0.05.
+        steepest: largest conversion coefficient; 5.
+        low: predictions below this are replaced, reflectance; 0.
+        high: predictions above this are replaced, reflectance; 1.
+    """
+
+    window_px: int = 51
+    classes: int = 4
+    least_similar: int = 5
+    least_change: float = 0.02
+    significance: float = 0.05
+    steepest: float = 5.0
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ParameterError: a value is out of its range.
+        """
+        check_window(self.window_px)
+        if self.classes < 1 or self.low >= self.high:
+            raise ParameterError(
+                f"ESTARFM needs at least 1 class and a range of reflectance; {self.classes} and "
+                f"{self.low} to {self.high} were given."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class _Layers:
+    """What is looked at through the window, float32 [n, H + 2 reach, W + 2 reach].
+
+    Attributes:
+        scaled: both pairs' fine bands divided by their thresholds, [2B].
+        distance: 1 - R, [1].
+        valid: which pixels count, bool.
+        change: C_1 - C_0 and C_1 - C_2, [2B].
+        fine: F_0 and F_2, [2B].
+        moments: sums over both pairs of x, y, xx, yy, xy, x being coarse and y fine less their
+            means, [5, B].
+        gap: C_2 - C_0, [B].
+    """
+
+    scaled: FloatArray
+    distance: FloatArray
+    valid: BoolArray
+    change: FloatArray
+    fine: FloatArray
+    moments: FloatArray
+    gap: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class _Similar:
+    """The similar pixels of the windows of a strip, and what they add up to.
+
+    Attributes:
+        strip: the rows.
+        masks: for every offset with similar pixels, where they are, bool [h, w].
+        count: how many, [h, w].
+        weight: sum of 1 / ((1 - R) D), [h, w].
+        change: weighted sum of C_1 - C_0 and C_1 - C_2, [2B, h, w].
+        gap: sum of C_2 - C_0, [B, h, w].
+    """
+
+    strip: Strip
+    masks: list[tuple[Offset, BoolArray]]
+    count: FloatArray
+    weight: FloatArray
+    change: FloatArray
+    gap: FloatArray
+
+
+class Estarfm:
+    """ESTARFM; it needs two pairs."""
+
+    name = "estarfm"
+
+    def __init__(self, params: EstarfmParams | None = None) -> None:
+        """Keep the choices."""
+        self.params = params or EstarfmParams()
+
+    def predict(self, inputs: FusionInputs, progress: Progress) -> FusionOutput:
+        """Predict the fine image of date 1; see the module."""
+        params, valid = self.params, inputs.valid
+        reach = params.window_px // 2
+        fine = _clean(np.stack([inputs.fine0, inputs.fine2]), valid)
+        coarse = _clean(np.stack([inputs.coarse0, inputs.coarse2]), valid)
+        change = _clean(inputs.coarse1, valid)[None] - coarse
+        layers = _prepare(fine, coarse, change, valid, params)
+        mean_change = window_mean(change, valid, reach)
+        inverse = 1 / (np.abs(mean_change) + TEMPORAL_EPSILON)
+        share = inverse / inverse.sum(axis=0)
+        fine1 = np.zeros_like(fine[0])
+
+        def work(strip: Strip) -> None:
+            """Gather the window's sums for the rows of a strip, and predict them."""
+            similar = _gather(layers, strip, params)
+            rows = strip.rows
+            pairs = _predict(similar, layers, fine[:, :, rows], mean_change[:, :, rows], params)
+            fine1[:, rows] = (share[:, :, rows] * pairs).sum(axis=0)
+
+        for_each_strip(valid.shape, work, progress, "ESTARFM", pixels=STRIP_PIXELS)
+        return FusionOutput(np.where(valid, fine1, np.float32(0)), valid, {})
+
+
+def _clean(images: FloatArray, valid: BoolArray) -> FloatArray:
+    """Take what masked pixels hold out of the calculation."""
+    return np.where(valid, images, np.float32(0))
+
+
+def similarity(fine: FloatArray, coarse: FloatArray) -> FloatArray:
+    """Correlation R of every pixel's fine and coarse values over both pairs and all bands.
+
+    Args:
+        fine: [2, B, H, W].
+        coarse: [2, B, H, W].
+
+    Returns:
+        float32 [H, W]; 0.5 where either does not vary. With one band, two values always lie on a
+        line, so R is 1 - 0.5 * sum abs(F - C) / (F + C).
+    """
+    pairs, bands, height, width = fine.shape
+    f, c = (
+        each.reshape(pairs * bands, height, width).astype(np.float64) for each in (fine, coarse)
+    )
+    if bands == 1:
+        total = np.where(f + c == 0, 1, f + c)
+        near: FloatArray = (1 - 0.5 * (np.abs(f - c) / total).sum(axis=0)).astype(np.float32)
+        return near
+    f, c = f - f.mean(axis=0), c - c.mean(axis=0)
+    norm = np.sqrt((f * f).sum(axis=0) * (c * c).sum(axis=0))
+    told = norm > 1e-12
+    found = np.where(told, (f * c).sum(axis=0) / np.where(told, norm, 1), UNKNOWN_CORRELATION)
+    clipped: FloatArray = np.clip(found, -1, 1).astype(np.float32)
+    return clipped
+
+
+def _prepare(
+    fine: FloatArray,
+    coarse: FloatArray,
+    change: FloatArray,
+    valid: BoolArray,
+    params: EstarfmParams,
+) -> _Layers:
+    """Lay out what the window looks at."""
+    reach, bands = params.window_px // 2, fine.shape[1]
+    deviation = fine[:, :, valid].std(axis=2, ddof=min(1, valid.sum() - 1), dtype=np.float64)
+    threshold = 2 * deviation / params.classes
+    # A band without any variation has only equal pixels; they are all similar.
+    threshold = np.where(threshold > 0, threshold, 1).astype(np.float32)
+    flat = fine / threshold[:, :, None, None]
+    # Less their means, because sums of squares of float32 lose the digits that matter otherwise.
+    x, y = (
+        each
+        - each[:, :, valid].mean(axis=(0, 2), dtype=np.float64).astype(np.float32)[:, None, None]
+        for each in (coarse, fine)
+    )
+    moments = np.stack([x, y, x * x, y * y, x * y]).sum(axis=1)
+    shape = valid.shape
+    return _Layers(
+        scaled=pad(flat.reshape(2 * bands, *shape), reach),
+        distance=pad(1 - similarity(fine, coarse), reach),
+        valid=pad(valid, reach),
+        change=pad(change.reshape(2 * bands, *shape), reach),
+        fine=pad(fine.reshape(2 * bands, *shape), reach),
+        moments=pad(moments.astype(np.float32), reach),
+        gap=pad(coarse[1] - coarse[0], reach),
+    )
+
+
+def _gather(layers: _Layers, strip: Strip, params: EstarfmParams) -> _Similar:
+    """Find and add up the similar pixels of a strip, one offset after the other."""
+    reach = params.window_px // 2
+    shape = strip.last - strip.first, layers.valid.shape[1] - 2 * reach
+    own = strip.shifted(layers.scaled, Offset(reach, reach, 0.0), shape[1])
+    change, gap = (np.zeros((len(x), *shape), np.float32) for x in (layers.change, layers.gap))
+    count, weight = (np.zeros(shape, np.float32) for _ in range(2))
+    masks = []
+    for place in offsets(reach):
+        apart = np.abs(strip.shifted(layers.scaled, place, shape[1]) - own)
+        mask = (apart < 1).all(axis=0)
+        mask &= strip.shifted(layers.valid, place, shape[1])
+        if not mask.any():
+            continue
+        masks.append((place, mask))
+        count += mask
+        gap += strip.shifted(layers.gap, place, shape[1]) * mask
+        near = _closeness(layers, strip, place, mask, reach)
+        weight += near
+        change += strip.shifted(layers.change, place, shape[1]) * near
+    return _Similar(strip, masks, count, weight, change, gap)
+
+
+def _closeness(
+    layers: _Layers, strip: Strip, place: Offset, mask: BoolArray, reach: int
+) -> FloatArray:
+    """1 / ((1 - R) D) of the similar pixels at an offset, 0 for others."""
+    spatial = np.float32(1 + place.distance / reach)
+    apart = strip.shifted(layers.distance, place, mask.shape[1]) * spatial
+    near: FloatArray = mask / (apart + np.float32(EPSILON))
+    return near
+
+
+def _predict(
+    similar: _Similar,
+    layers: _Layers,
+    fine: FloatArray,
+    mean_change: Double,
+    params: EstarfmParams,
+) -> Double:
+    """Predict a strip from both pairs, float64 [2, B, h, w]."""
+    weight = np.where(similar.weight > 0, similar.weight, 1)
+    change = (similar.change / weight).reshape(fine.shape)
+    predicted = fine + _conversion(similar, layers, params) * change
+    is_outside = (predicted <= params.low) | (predicted >= params.high)
+    if is_outside.any():
+        # Rare, so that it is not gathered along with the rest.
+        total = np.zeros((len(layers.fine), *weight.shape), np.float32)
+        for place, mask in similar.masks:
+            near = _closeness(layers, similar.strip, place, mask, params.window_px // 2)
+            total += similar.strip.shifted(layers.fine, place, mask.shape[1]) * near
+        predicted = np.where(is_outside, (total / weight).reshape(fine.shape), predicted)
+    too_few = similar.count <= params.least_similar
+    found: Double = np.where(too_few, fine + mean_change, predicted)
+    return found
+
+
+def _conversion(similar: _Similar, layers: _Layers, params: EstarfmParams) -> Double:
+    """The conversion coefficient v of every pixel, float64 [B, h, w]: a slope that holds, or 1."""
+    has_change = np.abs(similar.gap) / np.maximum(similar.count, 1) >= params.least_change
+    found = np.ones(has_change.shape)
+    bands = np.flatnonzero(has_change.any(axis=(1, 2)))
+    if not bands.size:
+        return found
+    strip, reach = similar.strip, params.window_px // 2
+    # Only the bands and the rows that are needed here, to stay in the cache.
+    near = layers.moments[:, bands, strip.first : strip.last + 2 * reach]
+    here = Strip(0, strip.last - strip.first)
+    sums = np.zeros((5, len(bands), *similar.count.shape), np.float32)
+    for place, mask in similar.masks:
+        sums += here.shifted(near, place, mask.shape[1]) * mask
+    slope = _slope(sums.astype(np.float64), similar.count, params)
+    found[bands] = np.where(has_change[bands], slope, 1)
+    return found
+
+
+def _slope(sums: Double, count: FloatArray, params: EstarfmParams) -> Double:
+    """Regress fine on coarse values from their moments [5, B, h, w]; 1 where that does not hold."""
+    n = 2 * np.maximum(count, 1).astype(np.float64)
+    x, y, xx, yy, xy = sums
+    var_x, var_y, both = xx - x * x / n, yy - y * y / n, xy - x * y / n
+    is_known = (var_x > 1e-12) & (n > 2)
+    slope = both / np.where(is_known, var_x, 1)
+    explained = slope * both
+    rest = np.maximum(var_y - explained, 1e-12 * np.maximum(var_y, 1e-12))
+    freedom = np.maximum(n - 2, 1)
+    p = fdtrc(1, freedom, np.maximum(explained, 0) / (rest / freedom))
+    is_usable = is_known & (p <= params.significance) & (slope > 0) & (slope <= params.steepest)
+    return np.where(is_usable, slope, 1.0)

@@ -1,0 +1,211 @@
+"""The Fuse page: the sample series, other methods, own images, series that do not fit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from page_runs import OpenPage, maps_of, settle, texts
+from streamlit.testing.v1 import AppTest
+
+from n2m_core.datasets.triplets import Triplet, farmland_triplet, write_triplet
+from n2m_core.fusion.estarfm import Estarfm, EstarfmParams
+from n2m_core.fusion.fsdaf import Fsdaf, FsdafParams
+from n2m_core.fusion.inputs import FusionMethod
+from n2m_core.fusion.starfm import Starfm, StarfmParams
+from n2m_core.geo_image import GeoImage
+from n2m_core.raster_io import write_geotiff
+from n2m_core.scenes.farmland import FarmlandParams
+from n2m_core.tasks import samples as sample_task
+from n2m_core.tasks.fusion_methods import METHODS
+from pages._ui import coloring, fused
+
+PAGE = "6_Fuse"
+LABELS = {
+    "fine0": "First date, fine",
+    "coarse0": "First date, coarse",
+    "coarse1": "Target date, coarse",
+    "fine2": "Last date, fine",
+    "coarse2": "Last date, coarse",
+    "fine1": "Target date, fine (truth, if known)",
+}
+
+
+@pytest.fixture(scope="module")
+def series_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("series")
+    spec = sample_task.SERIES[0]
+    entry, _ = sample_task._write_series(
+        folder, replace(spec, params=replace(spec.params, size=64))
+    )
+    (folder / "samples.json").write_text(json.dumps({"samples": [entry]}), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another place, in four bands."""
+    folder = tmp_path_factory.mktemp("own")
+    write_triplet(folder, own_triplet())
+    return folder
+
+
+def own_triplet() -> Triplet:
+    return farmland_triplet(FarmlandParams(1_000_005, size=64, bands=4))
+
+
+@pytest.fixture
+def open_fuse(
+    open_page: OpenPage, series_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> OpenPage:
+    """The page on a small series, its methods with small windows, which are quicker."""
+    monkeypatch.setenv("N2M_SAMPLES", str(series_folder))
+    small: dict[str, FusionMethod] = {
+        "estarfm": Estarfm(EstarfmParams(window_px=9)),
+        "starfm": Starfm(StarfmParams(window_px=7)),
+        "fsdaf": Fsdaf(FsdafParams(reach_px=4)),
+    }
+    for name, method in small.items():
+        entry = replace(METHODS[name], open=lambda *_, method=method: method)
+        monkeypatch.setitem(METHODS, name, entry)
+    return open_page
+
+
+def first_day(folder: Path) -> str:
+    (entry,) = json.loads((folder / "samples.json").read_text(encoding="utf-8"))["samples"]
+    day = date.fromisoformat(entry["dates"][0])
+    return f"{day.day} {day:%B %Y}"
+
+
+def upload(app: AppTest, role: str, data: bytes) -> AppTest:
+    field = next(each for each in app.get("file_uploader") if each.label == LABELS[role])
+    field.upload(f"{role}.tif", data)
+    return settle(app.run())
+
+
+def test_sample_is_fused_and_compared_without_a_click(
+    open_fuse: OpenPage, series_folder: Path
+) -> None:
+    app = open_fuse(PAGE)
+    assert not app.exception
+    assert not app.error
+    swipe, errors = maps_of(app)
+    assert '"left": "Fused"' in swipe
+    assert '"right": "Truth"' in swipe
+    for title in ("ESTARFM", "STARFM", "FSDAF", "Copy"):
+        assert f'"title": "{title}: 0.' in errors
+    assert {"RMSE", "CC", "SSIM", "ERGAS", "SAM"} <= {metric.label for metric in app.metric}
+    shown = texts(app)
+    assert f"{first_day(series_folder)}, fine" in shown
+    assert "factor 100 / 16" in shown
+    assert "RMSE, sudden change" in shown
+    assert "estarfm" in app.query_params["method"]
+
+
+def test_link_and_choice_name_the_method(open_fuse: OpenPage) -> None:
+    app = open_fuse(PAGE, sample="river_farms", method="copy")
+    assert app.selectbox(key="fus.w.method").value == "copy"
+    copied = float(next(each.value for each in app.metric if each.label == "RMSE"))
+    app.selectbox(key="fus.w.method").set_value("mean-change")
+    settle(app.run())
+    mixed = float(next(each.value for each in app.metric if each.label == "RMSE"))
+    assert mixed < copied
+
+
+def test_spectrum_of_a_pixel_is_that_of_the_images(
+    open_fuse: OpenPage, series_folder: Path
+) -> None:
+    app = open_fuse(PAGE, method="copy")
+    app.number_input(key="fus.w.row.river_farms").set_value(3)
+    app.number_input(key="fus.w.column.river_farms").set_value(60)
+    settle(app.run())
+    plot = next(each for each in app.get("plotly_chart"))
+    lines = {line["name"]: line["y"] for line in json.loads(plot.proto.spec)["data"]}
+    assert len(lines) == 5
+    first = lines[f"{first_day(series_folder)}, fine"]
+    copied = next(values for name, values in lines.items() if name.endswith("fused"))
+    assert first == copied
+    assert len(first) == 6
+
+
+def test_own_images_become_the_choice_and_a_truth_unlocks_scores(
+    open_fuse: OpenPage, own_folder: Path
+) -> None:
+    app = open_fuse(PAGE, method="mean-change")
+    for role in ("fine0", "coarse0", "coarse1", "fine2"):
+        upload(app, role, (own_folder / f"{role}.tif").read_bytes())
+    assert app.selectbox(key="fuse.w.source").value == "river_farms"
+    upload(app, "coarse2", (own_folder / "coarse2.tif").read_bytes())
+    assert not app.error
+    assert app.selectbox(key="fuse.w.source").value != "river_farms"
+    assert not app.metric
+    assert '"right": "Coarse image of the date"' in maps_of(app)[0]
+    upload(app, "fine1", (own_folder / "fine1.tif").read_bytes())
+    assert not app.error
+    assert "RMSE" in {metric.label for metric in app.metric}
+    assert len(maps_of(app)) == 2
+
+
+def test_images_that_do_not_fit_are_named_and_nothing_is_lost(
+    open_fuse: OpenPage, own_folder: Path, tmp_path: Path
+) -> None:
+    app = open_fuse(PAGE, method="copy")
+    before = maps_of(app)
+    for role in ("fine0", "coarse0", "coarse1", "fine2"):
+        upload(app, role, (own_folder / f"{role}.tif").read_bytes())
+    coarse = own_triplet().coarse[2]
+    bad: dict[str, tuple[GeoImage, str]] = {
+        "bands": (coarse.with_pixels(coarse.pixels[:3], coarse.band_names[:3]), "bands"),
+        "scale": (
+            coarse.with_pixels((coarse.pixels / 1e4).astype(np.float32), coarse.band_names),
+            "different scales",
+        ),
+        "cover": (
+            replace(coarse, transform=coarse.transform @ Affine.translation(3, 0)), "covers only"
+        ),
+    }  # fmt: skip
+    for name, (image, words) in bad.items():
+        write_geotiff(tmp_path / f"{name}.tif", image)
+        upload(app, "coarse2", (tmp_path / f"{name}.tif").read_bytes())
+        assert len(app.error) == 1
+        assert words in app.error[0].value
+        assert app.selectbox(key="fuse.w.source").value == "river_farms"
+        assert maps_of(app) == before
+
+
+def test_option_out_of_range_is_told_in_place(open_fuse: OpenPage) -> None:
+    app = open_fuse(PAGE, method="copy")
+    app.number_input(key="fus.w.scale").set_value(400)
+    settle(app.run())
+    assert not app.exception
+    assert ["scale is 400" in each.value for each in app.error] == [True]
+
+
+def test_layers_of_a_method_become_maps(own_folder: Path) -> None:
+    from n2m_core.tasks.evaluate_fusion import images_of
+    from n2m_core.tasks.fuse import FuseParams, run
+
+    result = run(images_of(own_triplet()), FuseParams("copy"))
+    half = np.zeros(result.image.valid.shape, np.float32)
+    html = fused._layers_html(replace(result, layers={"unchanged": half, "reference": half}))
+    assert '"title": "Unchanged (copied): 0 to 1"' in html
+    assert '"title": "Chosen reference: 0 first date, 1 last date"' in html
+
+
+def test_colours_follow_the_names_of_the_bands() -> None:
+    names = ("blue", "green", "red", "nir")
+    assert coloring.choices_of(names) == {
+        "Natural colours": (3, 2, 1),
+        "Vegetation in red": (4, 3, 2),
+    }
+    assert coloring.choices_of(("band 1", "band 2")) == {"First bands": (1,)}
+    grey = np.linspace(0, 1, 101, dtype=np.float32).reshape(1, 1, 101)
+    shown = coloring.coloring("", (1,), [grey], np.ones((1, 101), np.bool_)).rgb(grey)
+    assert shown.shape == (1, 101, 3)
+    np.testing.assert_array_equal(shown[0, [0, 2, 98, 100], 0], [0, 0, 255, 255])
+    assert shown[0, 50, 0] in (127, 128)

@@ -1,0 +1,211 @@
+"""Fusing images as people have them: other grids, units and holes; scores; mistakes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+from affine import Affine
+
+from n2m_core.datasets.triplets import Triplet, farmland_triplet
+from n2m_core.errors import (
+    BandError,
+    DatasetError,
+    GridError,
+    NoOverlapError,
+    ParameterError,
+)
+from n2m_core.geo_image import GeoImage
+from n2m_core.raster_io import same_grid
+from n2m_core.scenes.farmland import FarmlandParams
+from n2m_core.tasks.evaluate_fusion import evaluate, images_of, params_for
+from n2m_core.tasks.fuse import FuseImages, FuseParams, FuseResult, run, score_result
+from n2m_core.tasks.fusion_methods import METHODS
+
+TRIPLET = farmland_triplet(FarmlandParams(1_000_003, size=64, bands=4))
+IMAGES = images_of(TRIPLET)
+MEAN = FuseParams("mean-change")
+
+
+def with_part(name: str, image: GeoImage) -> FuseImages:
+    return replace(IMAGES, **{name: image})
+
+
+def with_values(image: GeoImage, pixels: np.ndarray) -> GeoImage:
+    return image.with_pixels(pixels, image.band_names)
+
+
+def masked(image: GeoImage, rows: slice) -> GeoImage:
+    valid = image.valid.copy()
+    valid[rows] = False
+    return image.with_pixels(image.pixels, image.band_names, valid=valid)
+
+
+def fused(images: FuseImages = IMAGES, params: FuseParams = MEAN) -> FuseResult:
+    return run(images, params)
+
+
+# Results
+
+
+def test_result_is_in_the_scale_dtype_and_grid_of_the_first_fine_image() -> None:
+    result = fused()
+    assert same_grid(result.image, IMAGES.fine0)
+    assert result.image.pixels.dtype == np.uint16
+    assert result.image.band_names == IMAGES.fine0.band_names
+    assert (result.prepared.dn_scale, result.prepared.inputs.scale) == (10_000, 16)
+    np.testing.assert_allclose(result.image.pixels / 10_000, result.reflectance, atol=6e-5)
+    assert result.tags["N2M_FUSION"] == "mean-change"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_runs_and_is_better_than_noise(method: str) -> None:
+    result = fused(params=FuseParams(method, window_px=9 if METHODS[method].is_naive else 7))
+    report = score_result(result, TRIPLET.fine[1])
+    assert report["method"] == method
+    assert 0 < report["rmse"] < 0.1
+    assert report["cc"] > 0.3
+    assert report["ergas_ratio"] == 16
+
+
+def test_reflectance_and_digital_numbers_give_one_result() -> None:
+    parts = {
+        name: with_values(image, (image.pixels / 10_000).astype(np.float32))
+        for name, image in vars(IMAGES).items()
+    }
+    result = fused(FuseImages(**parts))
+    assert result.prepared.dn_scale == 1
+    assert result.image.pixels.dtype == np.float32
+    # Digital numbers are rounded when the coarse images are resampled.
+    np.testing.assert_allclose(result.image.pixels, fused().reflectance, atol=2e-4)
+
+
+def test_stated_scales_are_taken() -> None:
+    result = fused(params=FuseParams("copy", scale=20, dn_scale=20_000))
+    assert result.prepared.inputs.scale == 20
+    np.testing.assert_allclose(result.reflectance * 20_000, IMAGES.fine0.pixels, atol=1e-2)
+
+
+def test_coarse_images_on_the_fine_grid_are_taken_as_they_are() -> None:
+    first = fused().prepared.images
+    result = fused(first)
+    assert any("scale of 16 was taken" in note for note in result.notes)
+    np.testing.assert_array_equal(result.image.pixels, fused().image.pixels)
+
+
+def test_masked_pixels_stay_masked_and_are_told() -> None:
+    result = fused(with_part("fine2", masked(IMAGES.fine2, slice(0, 16))))
+    assert not result.image.valid[:16].any()
+    assert result.image.valid[16:].all()
+    assert (result.image.pixels[:, :16] == 0).all()
+    assert any("25.0% of the pixels are masked" in note for note in result.notes)
+
+
+def test_second_fine_image_is_moved_and_it_is_told() -> None:
+    moved = replace(IMAGES.fine2, transform=IMAGES.fine2.transform @ Affine.translation(0.3, 0.0))
+    result = fused(with_part("fine2", moved))
+    assert any("moved to the grid of the first" in note for note in result.notes)
+
+
+# Mistakes
+
+
+def test_dates_out_of_order_are_named() -> None:
+    days = date(2023, 7, 6), date(2023, 6, 6), date(2023, 8, 6)
+    with pytest.raises(ParameterError, match="2023-07-06, 2023-06-06, 2023-08-06 are out of order"):
+        FuseParams(dates=days)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"method": "magic"}, "choose of estarfm, starfm"),
+        ({"scale": 0}, "scale is 0"),
+        ({"dn_scale": -1.0}, "value of reflectance 1 is -1"),
+        ({"eta": 2.0}, "eta 2.0"),
+        ({"seed": -1}, "Seed -1"),
+    ],
+)
+def test_options_out_of_range_are_named(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ParameterError, match=words):
+        FuseParams(**change)  # type: ignore[arg-type]
+
+
+def test_different_band_counts_are_named() -> None:
+    three = IMAGES.coarse1.with_pixels(IMAGES.coarse1.pixels[:3], IMAGES.coarse1.band_names[:3])
+    with pytest.raises(BandError, match="fine0 4, coarse0 4, fine2 4, coarse2 4, coarse1 3"):
+        fused(with_part("coarse1", three))
+
+
+def test_mixed_scales_are_named() -> None:
+    reflectance = with_values(IMAGES.coarse1, (IMAGES.coarse1.pixels / 1e4).astype(np.float32))
+    with pytest.raises(ParameterError, match=r"coarse1 like 0\.\.1 .*fine0, fine2, coarse0"):
+        fused(with_part("coarse1", reflectance))
+
+
+def test_coarse_image_that_does_not_cover_is_named() -> None:
+    coarse = IMAGES.coarse2
+    beside = replace(coarse, transform=coarse.transform @ Affine.translation(3, 0))
+    with pytest.raises(GridError, match="coarse2 covers only 25%"):
+        fused(with_part("coarse2", beside))
+    near = replace(coarse, transform=coarse.transform @ Affine.translation(1, 0))
+    result = fused(with_part("coarse2", near))
+    assert any("coarse2 covers 75.0%" in note for note in result.notes)
+    assert result.image.valid.mean() == pytest.approx(0.75)
+    far = replace(coarse, transform=coarse.transform @ Affine.translation(400, 0))
+    with pytest.raises(NoOverlapError):
+        fused(with_part("coarse2", far))
+
+
+def test_exchanged_fine_and_coarse_are_noticed() -> None:
+    exchanged = FuseImages(
+        IMAGES.coarse0, IMAGES.fine0, IMAGES.coarse2, IMAGES.fine2, TRIPLET.fine[1]
+    )
+    with pytest.raises(GridError, match="exchanged"):
+        fused(exchanged)
+
+
+def test_fully_masked_input_is_named_with_the_shares() -> None:
+    with pytest.raises(GridError, match=r"coarse1 0%"):
+        fused(with_part("coarse1", masked_softly(IMAGES.coarse1)))
+
+
+def masked_softly(image: GeoImage) -> GeoImage:
+    """An image on the fine grid without any data."""
+    grid = IMAGES.fine0
+    return grid.with_pixels(
+        np.zeros_like(grid.pixels), image.band_names, valid=np.zeros_like(grid.valid)
+    )
+
+
+def test_truth_of_another_kind_is_refused() -> None:
+    result, truth = fused(), TRIPLET.fine[1]
+    with pytest.raises(BandError, match="truth has 3 bands"):
+        score_result(result, truth.with_pixels(truth.pixels[:3], truth.band_names[:3]))
+    with pytest.raises(ParameterError, match="the truth like"):
+        score_result(result, with_values(truth, (truth.pixels / 1e4).astype(np.float32)))
+
+
+# Scores over triplets
+
+
+def test_evaluation_is_the_mean_of_its_triplets() -> None:
+    other = farmland_triplet(FarmlandParams(1_000_004, size=64, bands=4))
+    triplets: list[Triplet] = [TRIPLET, other]
+    report = evaluate(triplets, FuseParams("coarse-change"))
+    alone = [
+        score_result(
+            run(images_of(each), params_for(each, FuseParams("coarse-change"))), each.fine[1]
+        )
+        for each in triplets
+    ]
+    assert report["triplets"] == 2
+    for key in ("rmse", "rmse_band_mean", "cc", "ssim", "ergas", "sam_deg"):
+        assert report[key] == pytest.approx(np.mean([each[key] for each in alone]))
+        assert [row[key] for row in report["per_triplet"]] == [each[key] for each in alone]
+    assert report["ergas_ratio"] == 16
+    assert [band["name"] for band in report["per_band"]] == ["blue", "green", "red", "nir"]
+    with pytest.raises(DatasetError, match="no triplets"):
+        evaluate([], FuseParams())
