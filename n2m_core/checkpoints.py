@@ -30,6 +30,7 @@ Task = Literal["segment", "change"]
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "card.json"
+FUSION_TASK = "fuse"
 
 
 @dataclass(frozen=True)
@@ -182,9 +183,27 @@ def checkpoints_root() -> Path:
 
 
 def list_cards(root: Path | None = None) -> list[CheckpointCard]:
-    """Read the card of every checkpoint, sorted by id."""
+    """Read the card of every checkpoint that makes maps, sorted by id."""
     folder = checkpoints_root() if root is None else root
-    return [read_card(path.parent.name, root=folder) for path in sorted(folder.glob(f"*/{CARD}"))]
+    return [read_card(name, root=folder) for name in checkpoint_ids(folder, is_fusion=False)]
+
+
+def checkpoint_ids(folder: Path, *, is_fusion: bool) -> list[str]:
+    """List the checkpoints of a folder, sorted: those that fuse, or all others.
+
+    Fusion has cards of its own, see `fusion.cards`.
+    """
+    paths = sorted(folder.glob(f"*/{CARD}"))
+    return [path.parent.name for path in paths if (_task_on(path) == FUSION_TASK) == is_fusion]
+
+
+def _task_on(path: Path) -> str | None:
+    """Read the task on a card; None where there is none to read."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return raw.get("task") if isinstance(raw, dict) else None
 
 
 def read_card(checkpoint: str, *, root: Path | None = None) -> CheckpointCard:
@@ -194,7 +213,7 @@ def read_card(checkpoint: str, *, root: Path | None = None) -> CheckpointCard:
         CheckpointError: there is no such checkpoint, or its card is damaged.
     """
     folder = checkpoints_root() if root is None else root
-    known = sorted(path.parent.name for path in folder.glob(f"*/{CARD}"))
+    known = checkpoint_ids(folder, is_fusion=False)
     if checkpoint not in known:
         raise CheckpointError(
             f"There is no checkpoint '{checkpoint}'; "
@@ -253,7 +272,7 @@ def load_network(folder: Path) -> AbstractNetwork:
 def _read_network(folder: Path, sha256: str | None) -> AbstractNetwork:
     """Build the network of a folder and fill in its weights."""
     model = _built(folder)
-    model.load_state_dict(_read_weights(folder, sha256, model))
+    model.load_state_dict(read_weights(folder, sha256, model))
     return model
 
 
@@ -265,8 +284,12 @@ def _built(folder: Path) -> AbstractNetwork:
         raise CheckpointError(f"{folder.name}/{CONFIG} can't be read ({e}).") from e
 
 
-def _read_weights(folder: Path, sha256: str | None, model: nn.Module) -> dict[str, torch.Tensor]:
-    """Read, check against the card's checksum and widen the stored fp16 weights to float32."""
+def read_weights(folder: Path, sha256: str | None, model: nn.Module) -> dict[str, torch.Tensor]:
+    """Read, check against the card's checksum and widen the stored fp16 weights to float32.
+
+    Raises:
+        CheckpointError: missing or damaged weights, or those of another network than `model`.
+    """
     try:
         data = (folder / WEIGHTS).read_bytes()
     except OSError as e:
