@@ -104,7 +104,7 @@ class PretrainSummary:
     finished: bool
 
 
-class Pretrainer(AbstractTrainer):
+class Pretrainer(AbstractTrainer[AbstractNetwork]):
     """Learns to denoise crops: E || target - f(x_t, t) ||^2 with t drawn anew for each."""
 
     def __init__(self, config: PretrainConfig, run: RunParams) -> None:

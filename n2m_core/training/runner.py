@@ -108,7 +108,7 @@ def export(
     config: TrainConfig,
     config_path: Path,
     trainer: Trainer,
-    result: TrainResult,
+    result: TrainResult[AbstractNetwork],
     checkpoints: Path,
 ) -> TrainSummary:
     """Write the averaged network, its card and its learning curves."""
@@ -146,7 +146,7 @@ def describe(
             steps=trainer.step,
             samples=trainer.step * config.optimizer.batch_size,
             seed=config.seed,
-            device=_device_name(trainer.device),
+            device=device_name(trainer.device),
             minutes=round(minutes, 1),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             init_from=config.init_from or config.network.backbone_from,
@@ -168,9 +168,10 @@ def gflop_per_tile(model: AbstractNetwork) -> float:
     return float(counter.get_total_flops()) / 1e9
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """What a run's device is called on a card."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return torch.cuda.getdevice_name(device)
     return f"CPU, {torch.get_num_threads()} thread(s)"
 
 

@@ -29,15 +29,32 @@ def read_strict(path: Path, cls: type[Config]) -> Config:
     Raises:
         ConfigError: the file can't be read, or a key or value is wrong.
     """
+    config = _build(cls, _read(path), path.name)
+    assert isinstance(config, cls)
+    return config
+
+
+def read_entry(path: Path, key: str) -> Any:  # noqa: ANN401
+    """Read one entry of a YAML file, unchecked, to see which kind of configuration it is.
+
+    Returns:
+        The value; None where there is none.
+
+    Raises:
+        ConfigError: the file can't be read.
+    """
+    raw = _read(path)
+    return raw.get(key) if isinstance(raw, dict) else None
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401
+    """Parse a YAML file."""
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as e:
         raise ConfigError(f"{path} can't be read ({e.strerror}).") from e
     except yaml.YAMLError as e:
         raise ConfigError(f"{path} is not YAML: {e}") from e
-    config = _build(cls, raw, path.name)
-    assert isinstance(config, cls)
-    return config
 
 
 class _Loader(yaml.SafeLoader):

@@ -53,7 +53,7 @@ def draw_timesteps(
     return (TIMESTEPS * reach * u**power).long().clamp_(max=TIMESTEPS - 1)
 
 
-class Trainer(AbstractTrainer):
+class Trainer(AbstractTrainer[AbstractNetwork]):
     """Learns maps from labelled crops."""
 
     def __init__(self, config: TrainConfig, run: RunParams) -> None:
