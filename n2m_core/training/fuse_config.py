@@ -21,18 +21,19 @@ class FusionSourceConfig:
     """One source of triplets.
 
     Attributes:
-        kind: farmland (procedural scenes), or series (GeoTIFFs of one place, a date each, in the
-            order of their names).
+        kind: farmland (procedural scenes), series (GeoTIFFs of one place, a date each, in the
+            order of their names), or pairs (such series below `fine/` and `coarse/`, as many of
+            each; without it the coarse side is made from the fine one).
         bands: what each band is: blue, green, red, nir, swir1, swir2.
         weight: how often it is drawn, relative to the others.
-        root: of a series: folder below $N2M_DATA or the working folder.
-        gain: of a series: reflectance = gain DN + offset.
+        root: of series and pairs: folder below $N2M_DATA or the working folder.
+        gain: of series and pairs: reflectance = gain DN + offset.
         count: of farmland: scenes drawn.
         first_seed: of farmland: number of the first scene; validation takes others than training.
         size_px: of farmland: side of a scene, fine pixels; a multiple of every scale factor.
     """
 
-    kind: Literal["farmland", "series"]
+    kind: Literal["farmland", "series", "pairs"]
     name: str
     licence: str
     attribution: str
@@ -186,7 +187,7 @@ class FuseConfig:
     def _check_source(self, source: FusionSourceConfig) -> None:
         """Check the bands of a source, and the sizes of procedural scenes."""
         slots_named(source.bands, len(source.bands))
-        if source.kind == "series":
+        if source.kind != "farmland":
             return
         if source.count < 1:
             raise ConfigError(f"Source '{source.name}' makes scenes; give its count, at least 1.")

@@ -21,6 +21,7 @@ from n2m_core.errors import ConfigError, DatasetError
 from n2m_core.fusion.filling import filled_from_nearest
 from n2m_core.fusion.inputs import BoolArray, FloatArray, FusionInputs
 from n2m_core.fusion.triplets import FusionTriplet
+from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io import align_to, read_image
 from n2m_core.training.fuse_config import FusionSourceConfig, SensorConfig
 
@@ -37,11 +38,14 @@ class FineSeries:
 
     Attributes:
         values: reflectance, float32 [T, C, H, W], in order of time.
-        valid: bool [T, H, W].
+        valid: bool [T, H, W], of the coarse images too where there are any.
+        coarse: what a real coarse sensor saw, on the fine grid, same shape as `values`; None where
+            it is made from them.
     """
 
     values: FloatArray
     valid: BoolArray
+    coarse: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Check the number of dates and the shapes.
@@ -55,6 +59,11 @@ class FineSeries:
         if self.valid.shape != (dates, height, width):
             raise ConfigError(
                 f"A series' mask has shape {self.valid.shape}; {(dates, height, width)} wanted."
+            )
+        if self.coarse is not None and self.coarse.shape != self.values.shape:
+            raise ConfigError(
+                f"The coarse images have shape {self.coarse.shape}, the fine ones "
+                f"{self.values.shape}; give as many dates and bands of each."
             )
 
 
@@ -187,7 +196,10 @@ class SeriesTriplets:
         values = series.values[chosen][:, :, top, left]
         valid = series.valid[chosen][:, top, left]
         fine = [filled_from_nearest(*each) for each in zip(values, valid, strict=True)]
-        coarse = observed_dates(fine, scale, self._sensor, rng)
+        if series.coarse is None:
+            coarse = observed_dates(fine, scale, self._sensor, rng)
+        else:
+            coarse = list(series.coarse[chosen][:, :, top, left])
         inside = (slice(row, row + size), slice(column, column + size))
         fine0, fine1, fine2 = (np.ascontiguousarray(each[:, *inside]) for each in fine)
         coarse0, coarse1, coarse2 = (np.ascontiguousarray(each[:, *inside]) for each in coarse)
@@ -242,16 +254,32 @@ def read_series(folder: Path, config: FusionSourceConfig) -> FineSeries:
     """Read the GeoTIFFs of a folder, in the order of their names, onto the first one's grid.
 
     Args:
-        folder: holds one file a date.
-        config: says how reflectance is stored.
+        folder: holds one file a date; for pairs, `fine/` and `coarse/` hold them.
+        config: says how reflectance is stored, and whether there are pairs.
 
     Returns:
         The series.
 
     Raises:
         DatasetError: no such folder.
-        ConfigError: fewer than three dates.
+        ConfigError: fewer than three dates, or not as many coarse as fine images.
     """
+    if config.kind != "pairs":
+        return FineSeries(*_reflectance(_images(folder, None), config))
+    fine = _images(folder / "fine", None)
+    coarse = _images(folder / "coarse", fine[0])
+    if len(coarse) != len(fine):
+        raise ConfigError(
+            f"{folder} holds {len(fine)} fine and {len(coarse)} coarse images; as many of each are "
+            "wanted."
+        )
+    values, valid = _reflectance(fine, config)
+    coarse_values, coarse_valid = _reflectance(coarse, config)
+    return FineSeries(values, valid & coarse_valid, coarse_values)
+
+
+def _images(folder: Path, grid: GeoImage | None) -> list[GeoImage]:
+    """Read the GeoTIFFs of a folder onto a grid, or the first one's."""
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder. Give the folder that holds the series.")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
@@ -259,9 +287,15 @@ def read_series(folder: Path, config: FusionSourceConfig) -> FineSeries:
         raise ConfigError(
             f"{folder} holds {len(paths)} GeoTIFFs; fusion is trained on at least {DATES} dates."
         )
-    first = read_image(paths[0])
-    images = [first, *(align_to(read_image(path), first) for path in paths[1:])]
+    images = [read_image(path) for path in paths]
+    return [align_to(image, grid or images[0]) for image in images]
+
+
+def _reflectance(
+    images: list[GeoImage], config: FusionSourceConfig
+) -> tuple[FloatArray, BoolArray]:
+    """Give reflectance, float32 [T, C, H, W], and the masks [T, H, W]."""
     values = np.stack([image.pixels.astype(np.float32) for image in images])
     values *= np.float32(config.gain)
     values += np.float32(config.offset)
-    return FineSeries(values, np.stack([image.valid for image in images]))
+    return values, np.stack([image.valid for image in images])

@@ -127,6 +127,25 @@ def test_a_folder_of_dates_becomes_one_series(tmp_path: Path, make_image: ImageF
     assert int((~series.valid[2]).sum()) == 2 * 20 + 2 * 20 - 4
 
 
+def test_pairs_keep_what_the_real_sensor_saw(tmp_path: Path, make_image: ImageFactory) -> None:
+    for date in range(3):
+        for folder, value in (("fine", 20), ("coarse", 50)):
+            pixels = np.full((2, 20, 20), value + date, np.uint8)
+            (tmp_path / folder).mkdir(exist_ok=True)
+            write_geotiff(tmp_path / folder / f"{2020 + date}.tif", make_image(pixels))
+    pairs = dataclasses.replace(SOURCE, kind="pairs", offset=0.0)
+    series = read_series(tmp_path, pairs)
+    triplet = SeriesTriplets([series], pairs, SensorConfig(), [16]).sample(
+        np.random.default_rng(0), 16
+    )
+    assert np.allclose(triplet.fine1, 0.21)
+    seen = (triplet.inputs.coarse0, triplet.inputs.coarse1, triplet.inputs.coarse2)
+    assert [float(each.mean()) for each in seen] == pytest.approx([0.50, 0.51, 0.52])
+    (tmp_path / "coarse" / "2023.tif").write_bytes((tmp_path / "coarse" / "2022.tif").read_bytes())
+    with pytest.raises(ConfigError, match="3 fine and 4 coarse"):
+        read_series(tmp_path, pairs)
+
+
 def test_farmland_comes_in_six_bands_at_the_scales_in_turn() -> None:
     config = FusionSourceConfig(
         "farmland", "farms", "Apache-2.0", "us", count=2, size_px=32, first_seed=7

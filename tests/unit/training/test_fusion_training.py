@@ -29,8 +29,10 @@ from n2m_core.training.fuse_runner import train_fusion
 from n2m_core.training.loop import RunParams
 from n2m_core.training.perceptual import PerceptualLoss
 
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SOURCE = {"name": "fields", "licence": "CC0-1.0", "attribution": "nobody"}
 STEPS = 60
+STUDY = {path.stem: load_fuse_config(path) for path in sorted((CONFIGS / "sastf").glob("*.yaml"))}
 
 
 def write_series(root: Path) -> None:
@@ -267,3 +269,46 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
     assert dataclasses.replace(config, id="tiny-fusion", seed=3) == load_fuse_config(
         written(tmp_path)
     )
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_the_ablation_differs_in_network_and_diffusion_alone(name: str) -> None:
+    config, full = STUDY[name], STUDY["sastf-full"]
+    for field in ("data", "optimizer", "loss", "validation", "resolution_m", "seed"):
+        assert getattr(config, field) == getattr(full, field), field
+    assert (config.inference.steps, config.inference.window_px) == (20, 288)
+    if name.startswith("sastf"):
+        switches = {key: True for key in ("has_diffusion", "has_taylor", "has_tfa", "has_saf")}
+        assert dataclasses.replace(config.network, **switches) == full.network
+        assert config.diffusion == full.diffusion
+
+
+def test_the_ablation_is_the_papers() -> None:
+    parts = {
+        name: (config.network.has_diffusion, config.network.has_taylor, config.network.has_tfa,
+               config.network.has_saf)
+        for name, config in STUDY.items()
+        if name.startswith("sastf")
+    }  # fmt: skip
+    assert parts == {
+        "sastf-residual": (True, False, False, False),
+        "sastf-taylor": (True, True, False, False),
+        "sastf-taylor-tfa": (True, True, True, False),
+        "sastf-taylor-saf": (True, True, False, True),
+        "sastf-full": (True, True, True, True),
+        "sastf-one-pass": (False, True, True, True),
+    }
+    shipped = load_fuse_config(CONFIGS / "sastf-farmland.yaml")
+    assert shipped.network == STUDY["sastf-full"].network
+    assert shipped.data.sources[1:] == STUDY["sastf-full"].data.sources[1:]
+
+
+def test_validation_scenes_are_others_than_those_of_training() -> None:
+    config = load_fuse_config(CONFIGS / "sastf-farmland.yaml")
+    assert config.validation is not None
+    drawn = [
+        set(range(each.first_seed, each.first_seed + each.count))
+        for each in (*config.data.sources, *config.validation.sources)
+        if each.kind == "farmland"
+    ]
+    assert len(drawn) == 2 and not drawn[0] & drawn[1]
