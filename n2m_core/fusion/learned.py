@@ -5,7 +5,8 @@ Paper: Zhang et al., "Semantic-Adaptive Diffusion for Dynamic Spatiotemporal Fus
 A scene is walked back from one noise field, a function of seed and pixel position. At every step
 the clean image is predicted in overlapping windows and blended before the step is taken, so the
 result does not depend on how the scene was cut. What does not depend on the noise level is computed
-once a window and kept while memory allows.
+once a window and kept while memory allows. What was filled in for a masked pixel is seen by the
+windows that hold it; by way of the image on the way it reaches their neighbours, ever fainter.
 
 Deviations from the paper: it predicts every window on its own and keeps the central half. Masked
 pixels are filled from the nearest valid ones first.
@@ -29,7 +30,7 @@ from n2m_core.fusion.cards import LoadedFusion, load_fusion
 from n2m_core.fusion.filling import filled_from_nearest
 from n2m_core.fusion.inputs import FloatArray, FusionInputs, FusionOutput
 from n2m_core.geo_image import Progress
-from n2m_core.models.fusion_network import Condition, FusionImages
+from n2m_core.models.fusion_network import Condition, FusionImages, temporal_guess
 from n2m_core.tiling import predict_tiled
 
 OVERLAP_PX = 64
@@ -207,10 +208,18 @@ class _Scene:
                 self.method.schedule,
                 self._noise,
                 sampling=self.method.sampling,
+                estimate=self._guess(),
                 watch=None if watch is None else self._shown(watch),
             )
         views = {} if self._views is None else dict(zip(VIEWS, self._views, strict=True))
         return self._reflectance(found), views
+
+    def _guess(self) -> Tensor:
+        """Estimate F1 without a network, for the first state of schedules that need one."""
+        parts = torch.from_numpy(self._stack)[None].chunk(5, dim=1)
+        coarse1, coarse0, fine0, coarse2, fine2 = parts
+        present = self._present[None]
+        return temporal_guess(FusionImages(fine0, coarse0, fine2, coarse2, coarse1, present))
 
     def _noise(self, step: int) -> Tensor:
         """Draw a step's noise, a function of seed and position alone."""

@@ -274,6 +274,7 @@ class FusionValidation:
             schedule,
             lambda step: torch.randn(end.shape, generator=generator),
             sampling=ResidualSampling(self.config.inference.steps),
+            estimate=temporal_guess(self.batch.images),
         )
 
     def _rmse(self, found: Tensor) -> float:

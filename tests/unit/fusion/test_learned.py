@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tiny_fusion import growing_fields, tiny_config
 
 from n2m_core import checkpoints
 from n2m_core.checkpoints import DataCredit, ImageStatistics, TrainingRecord, fp16_weights
+from n2m_core.diffusion.noise import position_noise
 from n2m_core.errors import BandError, CancelledError, CheckpointError, GridError, ParameterError
 from n2m_core.fusion.bands import BAND_SLOTS, band_groups
 from n2m_core.fusion.cards import (
@@ -190,6 +192,35 @@ def test_what_is_masked_is_not_looked_at_and_stays_in_its_windows() -> None:
     far = np.ones((64, 64), bool)
     far[40 - WINDOW : 44 + WINDOW, 40 - WINDOW : 44 + WINDOW] = False
     assert np.array_equal(outputs[0].fine1[:, far], one_step[:, far])
+
+
+def test_a_schedule_that_stops_short_starts_from_a_state_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where A ends below 1, the analytic guess stands for the unknown fine image."""
+    inputs, _ = growing_fields(size=16)
+    model = network()
+    seen: list[torch.Tensor] = []
+    denoise = model.denoise
+
+    def record(x: torch.Tensor, *rest: Any) -> torch.Tensor:  # noqa: ANN401
+        seen.append(x.clone())
+        return denoise(x, *rest)
+
+    monkeypatch.setattr(model, "denoise", record)
+    for is_released in (False, True):
+        params = FusionParams(steps=1, is_released_start=is_released)
+        method(params, model, schedule="accelerated", noise_scale=0.0).predict(inputs, quiet)
+    guess = (
+        method(FusionParams(is_one_pass=True), build_fusion(tiny_config(guess="temporal")))
+        .predict(inputs, quiet)
+        .fine1
+    )
+    share = float(method(schedule="accelerated").schedule.residual[-1])
+    expected = 2 * (guess + share * (inputs.coarse1 - guess)) - 1
+    np.testing.assert_allclose(seen[0][0, :4].numpy(), expected, atol=1e-5)
+    noise = position_noise(0, 6, 16, 16)[:4]
+    np.testing.assert_allclose(seen[1][0, :4].numpy(), 2 * inputs.coarse1 - 1 + noise, atol=1e-5)
 
 
 def test_holes_take_the_nearest_valid_values() -> None:
