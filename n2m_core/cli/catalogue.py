@@ -58,7 +58,7 @@ def checkpoints(is_json: options.Json = False) -> None:
     from n2m_core.checkpoints import list_cards
     from n2m_core.fusion.cards import list_fusion_cards
 
-    cards = [*list_cards(), *list_fusion_cards()]
+    cards: list[CheckpointCard | FusionCard] = [*list_cards(), *list_fusion_cards()]
     rows = [
         (
             card.id,

@@ -57,15 +57,17 @@ def train(
     from n2m_core.training.config import load_config
     from n2m_core.training.fuse_config import load_fuse_config
     from n2m_core.training.fuse_runner import train_fusion
-    from n2m_core.training.runner import train as run_training
+    from n2m_core.training.runner import train as train_maps
     from n2m_core.training.strict_yaml import read_entry
 
-    is_fusion = read_entry(config, "task") == checkpoints.FUSION_TASK
-    wanted = (load_fuse_config if is_fusion else load_config)(config, seed=seed)
-    run = _run_params(wanted.id, is_resumed, max_minutes, device)
-    root, run_it = checkpoints.checkpoints_root(), train_fusion if is_fusion else run_training
-    summary = run_it(config, run, checkpoints=root, seed=seed, progress=output.progress)
-    _report(output, wanted.id, summary.checkpoint, summary)
+    if read_entry(config, "task") == checkpoints.FUSION_TASK:
+        name, run_training = load_fuse_config(config, seed=seed).id, train_fusion
+    else:
+        name, run_training = load_config(config, seed=seed).id, train_maps
+    run = _run_params(name, is_resumed, max_minutes, device)
+    root = checkpoints.checkpoints_root()
+    summary = run_training(config, run, checkpoints=root, seed=seed, progress=output.progress)
+    _report(output, name, summary.checkpoint, summary)
 
 
 def pretrain(

@@ -126,7 +126,8 @@ def _stacked(triplet: FusionTriplet, *, is_reversed: bool) -> tuple[FloatArray, 
 def _turned(values: FloatArray, valid: BoolArray, rng: Rng) -> tuple[FloatArray, BoolArray]:
     """Turn and mirror everything alike."""
     quarters, is_mirrored = int(rng.integers(4)), rng.random() < 0.5
-    values, valid = (np.rot90(each, quarters, axes=(-2, -1)) for each in (values, valid))
+    values = np.rot90(values, quarters, axes=(-2, -1))
+    valid = np.rot90(valid, quarters)
     if is_mirrored:
         values, valid = values[..., ::-1], valid[..., ::-1]
     return np.ascontiguousarray(values), np.ascontiguousarray(valid)

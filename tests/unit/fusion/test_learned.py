@@ -29,7 +29,12 @@ from n2m_core.fusion.filling import filled_from_nearest
 from n2m_core.fusion.inputs import FloatArray, FusionInputs
 from n2m_core.fusion.learned import FusionParams, LearnedFusion, open_sastf
 from n2m_core.models.fusion_building import build_fusion
-from n2m_core.models.fusion_network import AbstractFusionNetwork, FusionNetworkConfig
+from n2m_core.models.fusion_network import (
+    AbstractFusionNetwork,
+    Condition,
+    FusionImages,
+    FusionNetworkConfig,
+)
 
 WINDOW = 16
 CARD = FusionCard(
@@ -74,7 +79,7 @@ def network(config: FusionNetworkConfig | None = None) -> AbstractFusionNetwork:
 def method(
     params: FusionParams | None = None,
     model: AbstractFusionNetwork | None = None,
-    **card: object,
+    **card: Any,  # noqa: ANN401
 ) -> LearnedFusion:
     loaded = LoadedFusion(
         dataclasses.replace(CARD, **card), model or network(), torch.device("cpu")
@@ -166,7 +171,12 @@ def test_conditions_that_can_not_be_kept_are_computed_again(
     model = network()
     calls = []
     computed = model.condition
-    monkeypatch.setattr(model, "condition", lambda images: calls.append(1) or computed(images))
+
+    def count(images: FusionImages) -> Condition:
+        calls.append(1)
+        return computed(images)
+
+    monkeypatch.setattr(model, "condition", count)
     kept = method(model=model).predict(inputs, quiet).fine1
     once = len(calls)
     monkeypatch.setattr("n2m_core.fusion.learned.KEPT_BYTES", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,7 +164,12 @@ def test_farmland_comes_in_six_bands_at_the_scales_in_turn() -> None:
 
 
 def mixer(**changes: float) -> TripletMixer:
-    still = {"band_dropout": 0.0, "band_shuffle": 0.0, "time_reversal": 0.0, **changes}
+    still: dict[str, Any] = {
+        "band_dropout": 0.0,
+        "band_shuffle": 0.0,
+        "time_reversal": 0.0,
+        **changes,
+    }
     data = FusionDataConfig(sources=(SOURCE,), crop_px=8, scales=(4,), sensor=PLAIN)
     data = dataclasses.replace(data, **still)
     return TripletMixer((SeriesTriplets([numbered_series(3)], SOURCE, PLAIN, [4]),), data)

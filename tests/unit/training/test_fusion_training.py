@@ -278,7 +278,9 @@ def test_the_ablation_differs_in_network_and_diffusion_alone(name: str) -> None:
         assert getattr(config, field) == getattr(full, field), field
     assert (config.inference.steps, config.inference.window_px) == (20, 288)
     if name.startswith("sastf"):
-        switches = dict.fromkeys(("has_diffusion", "has_taylor", "has_tfa", "has_saf"), True)
+        switches: dict[str, Any] = dict.fromkeys(
+            ("has_diffusion", "has_taylor", "has_tfa", "has_saf"), True
+        )
         assert dataclasses.replace(config.network, **switches) == full.network
         assert config.diffusion == full.diffusion
 
