@@ -15,7 +15,7 @@ pixels are filled from the nearest valid ones first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -273,8 +273,9 @@ class _Scene:
         present = self._present.to(stack.device).expand(len(stack), -1)
         coarse1, coarse0, fine0, coarse2, fine2 = stack.chunk(5, dim=1)
         images = FusionImages(fine0, coarse0, fine2, coarse2, coarse1, present)
-        condition = self.method.loaded.model.condition(images)
-        size = sum(4 * each.numel() for each in (*condition.features, condition.base))
+        condition = replace(self.method.loaded.model.condition(images), predicted=())
+        kept = (*condition.features, condition.coarse, condition.base)
+        size = sum(4 * each.numel() for each in kept)
         if self._bytes + size <= KEPT_BYTES:
             self._kept[key] = condition
             self._bytes += size

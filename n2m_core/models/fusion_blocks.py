@@ -165,8 +165,11 @@ def attended(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     Returns:
         float32 [B, C, h, w].
     """
-    tokens = (part.unflatten(1, (heads, -1)).flatten(3) for part in (query, key, value))
-    query_t, key_t, value_t = (part.transpose(2, 3) for part in tokens)
+    batch, channels = query.shape[:2]
+    query_t, key_t, value_t = (
+        part.reshape(batch, heads, channels // heads, -1).transpose(2, 3)
+        for part in (query, key, value)
+    )
     seen = functional.scaled_dot_product_attention(query_t, key_t, value_t)
     return seen.transpose(2, 3).reshape(query.shape)
 

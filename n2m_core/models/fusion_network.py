@@ -159,7 +159,7 @@ class AbstractFusionNetwork(nn.Module, ABC):
     @property
     def multiple(self) -> int:
         """Height and width of the input must be multiples of this, px."""
-        return self.config.shrink * 2 ** (len(self.config.multipliers) - 1)
+        return self.config.shrink << (len(self.config.multipliers) - 1)
 
     @property
     @abstractmethod

@@ -206,7 +206,8 @@ class DeepFusion(nn.Module):
         if self.look is not None:
             features = self.look(features)
         c1, c0, f0, c2, f2 = features.chunk(IMAGES)
-        h0, h2, predicted = f0, f2, ()
+        h0, h2 = f0, f2
+        predicted: tuple[Tensor, ...] = ()
         if self.align is not None:
             h0, predicted0 = self.align(c1, c0, f0)
             h2, predicted2 = self.align(c1, c2, f2)

@@ -104,13 +104,11 @@ class CoarseSensor:
 
     def observed(self, fine: FloatArray) -> FloatArray:
         """Give what the sensor sees, float32 [C, h, w], of a fine image [C, H, W]."""
-        seen: FloatArray = self.down_rows @ fine @ self.down_columns.T
-        return seen
+        return np.asarray(self.down_rows @ fine @ self.down_columns.T, np.float32)
 
     def resampled(self, coarse: FloatArray) -> FloatArray:
         """Bring what it saw back to the fine grid, bilinearly, float32 [C, H, W]."""
-        back: FloatArray = self.up_rows @ coarse @ self.up_columns.T
-        return back
+        return np.asarray(self.up_rows @ coarse @ self.up_columns.T, np.float32)
 
 
 def _seen(size: int, scale: int, fwhm: float, phase: int) -> FloatArray:
@@ -125,20 +123,21 @@ def _seen(size: int, scale: int, fwhm: float, phase: int) -> FloatArray:
             (away - scale / 2) / sigma
         )
     # Coarse pixels that only touch the ground are seen as far as it reaches.
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
 def _spread(size: int, scale: int, phase: int) -> FloatArray:
     """Bilinear weights of the coarse pixels in each fine one; the outermost are continued."""
     count = len(_centres(size, scale, phase))
     place = np.clip((np.arange(size) + 0.5 + phase) / scale - 0.5, 0, count - 1)
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(count)[None, :])).astype(np.float32)
+    away = np.abs(place[:, None] - np.arange(count)[None, :])
+    return np.asarray(np.maximum(0, 1 - away), np.float32)
 
 
 def _centres(size: int, scale: int, phase: int) -> NDArray[np.float64]:
     """Centres of the coarse pixels that touch the ground, in fine pixels."""
     count = -(-(size + phase) // scale)
-    return (np.arange(count) + 0.5) * scale - phase
+    return np.asarray((np.arange(count) + 0.5) * scale - phase, np.float64)
 
 
 class SeriesTriplets:
@@ -203,7 +202,7 @@ class SeriesTriplets:
         inside = (slice(row, row + size), slice(column, column + size))
         fine0, fine1, fine2 = (np.ascontiguousarray(each[:, *inside]) for each in fine)
         coarse0, coarse1, coarse2 = (np.ascontiguousarray(each[:, *inside]) for each in coarse)
-        seen = valid.all(0)[inside]
+        seen = np.logical_and.reduce(valid)[inside]
         return FusionTriplet(
             FusionInputs(fine0, coarse0, fine2, coarse2, coarse1, seen, scale), fine1
         )

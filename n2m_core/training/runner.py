@@ -171,7 +171,7 @@ def gflop_per_tile(model: AbstractNetwork) -> float:
 def device_name(device: torch.device) -> str:
     """Say what a run was made on, for the card."""
     if device.type == "cuda":
-        return torch.cuda.getdevice_name(device)
+        return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} thread(s)"
 
 

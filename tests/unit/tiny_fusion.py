@@ -28,7 +28,8 @@ def tiny_config(design: FusionDesign = "sa-stf", **changes: object) -> FusionNet
 def random_images(size: int = 16, slots: int = 6, seed: int = 0, batch: int = 1) -> FusionImages:
     generator = torch.Generator().manual_seed(seed)
     drawn = -0.6 + 0.3 * torch.randn(5, batch, slots, size, size, generator=generator)
-    return FusionImages(*drawn, present=torch.ones(batch, slots))
+    fine0, coarse0, fine2, coarse2, coarse1 = drawn
+    return FusionImages(fine0, coarse0, fine2, coarse2, coarse1, torch.ones(batch, slots))
 
 
 def block_mean(image: FloatArray, scale: int) -> FloatArray:

@@ -171,7 +171,7 @@ def test_without_noise_the_residual_alone_is_walked_back() -> None:
         (lambda: time_grid(101, 100), "1 to 100"),
         (lambda: ResidualSampling(0), "at least 1"),
         (lambda: ResidualSampling(5, 1.5), "between 0 and 1"),
-        (lambda: make_residual_schedule("cubic"), "unknown"),
+        (lambda: make_residual_schedule("cubic"), "unknown"),  # type: ignore[arg-type]
         (lambda: make_residual_schedule("full", steps=1), "at least 2 steps"),
     ],
 )

@@ -92,7 +92,7 @@ def quiet(done: int, total: int, note: str) -> None:
 
 
 def cut(inputs: FusionInputs, rows: slice, columns: slice) -> FusionInputs:
-    parts = {
+    parts: dict[str, Any] = {
         name: value[..., rows, columns]
         for name, value in vars(inputs).items()
         if isinstance(value, np.ndarray)
