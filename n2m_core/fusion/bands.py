@@ -74,6 +74,13 @@ def band_groups(count: int, names: Sequence[str] | None = None) -> list[BandGrou
     return groups
 
 
+def names_if_known(names: Sequence[str]) -> tuple[str, ...] | None:
+    """Give an image's band names where each has a slot of its own, None where one doesn't."""
+    known = [ALIASES.get(name.strip().lower(), name.strip().lower()) for name in names]
+    is_known = all(each in BAND_SLOTS for each in known) and len(set(known)) == len(known)
+    return tuple(known) if is_known else None
+
+
 def slots_named(names: Sequence[str], count: int) -> tuple[int, ...]:
     """Give the slot of each named band.
 
@@ -82,10 +89,8 @@ def slots_named(names: Sequence[str], count: int) -> tuple[int, ...]:
     """
     if len(names) != count:
         raise BandError(f"{len(names)} band names were given for {count} bands; name each.")
-    lower = [name.strip().lower() for name in names]
-    known = [ALIASES.get(name, name) for name in lower]
-    strange = [name for name, each in zip(names, known, strict=True) if each not in BAND_SLOTS]
-    if strange or len(set(known)) < len(known):
+    known = names_if_known(names)
+    if known is None:
         raise BandError(
             f"Bands {', '.join(names)}: each must be one of {', '.join(BAND_SLOTS)}, and stand "
             "once. Leave the names out when the bands are others."

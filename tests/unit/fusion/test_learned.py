@@ -17,7 +17,7 @@ from n2m_core import checkpoints
 from n2m_core.checkpoints import DataCredit, ImageStatistics, TrainingRecord, fp16_weights
 from n2m_core.diffusion.noise import position_noise
 from n2m_core.errors import BandError, CancelledError, CheckpointError, GridError, ParameterError
-from n2m_core.fusion.bands import BAND_SLOTS, band_groups
+from n2m_core.fusion.bands import BAND_SLOTS, band_groups, names_if_known
 from n2m_core.fusion.cards import (
     FusionCard,
     LoadedFusion,
@@ -262,6 +262,9 @@ def test_every_band_has_its_slot() -> None:
     assert [g.slots for g in band_groups(4)] == [(0, 1, 2, 3)]
     assert band_groups(3, ["red", "green", "blue"])[0].slots == (2, 1, 0)
     assert [g.bands for g in band_groups(8)] == [(0, 1, 2, 3, 4, 5), (6, 7)]
+    assert names_if_known(("B04", " NIR", "swir")) == ("red", "nir", "swir1")
+    assert names_if_known(("band 1", "red")) is None
+    assert names_if_known(("red", "b4")) is None
 
 
 @pytest.mark.parametrize(
