@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -203,7 +204,8 @@ class Farm:
         for event in self.events:
             if event.holds(day):
                 _happen(found, event, day, soil)
-        return found * (1 + np.float32(0.03) * fleck)
+        found *= 1 + np.float32(0.03) * fleck
+        return found
 
     def _wetness(self, day: float) -> Float:
         """Wet soil, 0..1 [H, W]: some fields irrigated on the day, all after rain."""
@@ -256,7 +258,8 @@ def _happen(found: Float, event: _Event, day: float, soil: Float) -> None:
 
 def _shade(spectrum: crops.Spectrum, share: NDArray[np.floating]) -> Float:
     """A spectrum times a share, float32 [6, ...]."""
-    return np.multiply.outer(np.asarray(spectrum), share).astype(np.float32)
+    shaded: Float = np.multiply.outer(np.asarray(spectrum), share).astype(np.float32)
+    return shaded
 
 
 def _mix(first: crops.Spectrum, second: crops.Spectrum, share: float) -> crops.Spectrum:
@@ -311,7 +314,9 @@ def make_series(params: FarmlandParams) -> FarmlandSeries:
     )
 
 
-def _image(values: Float, valid: Bools, params: FarmlandParams, scale: int) -> GeoImage:
+def _image(
+    values: NDArray[np.floating[Any]], valid: Bools, params: FarmlandParams, scale: int
+) -> GeoImage:
     """Digital numbers on a UTM grid, named bands; 0 under clouds."""
     pixels = np.clip(np.rint(values * DN), 1, 2 * DN).astype(np.uint16)
     side = params.resolution_m * scale

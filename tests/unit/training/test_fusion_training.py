@@ -32,8 +32,13 @@ from n2m_core.training.perceptual import PerceptualLoss
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 SOURCE = {"name": "fields", "licence": "CC0-1.0", "attribution": "nobody"}
 STEPS = 60
-CONTRAST = 0.1
-"""Standard deviation of the drawn fields, reflectance, about."""
+OPTIMIZER: dict[str, Any] = {
+    "steps": STEPS,
+    "batch_size": 4,
+    "learning_rate": 1e-2,
+    "ema_decay": 0.8,
+    "warmup_steps": 5,
+}
 STUDY = {path.stem: load_fuse_config(path) for path in sorted((CONFIGS / "sastf").glob("*.yaml"))}
 
 
@@ -71,13 +76,7 @@ def written(tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:
         "diffusion": {"steps": 20, "noise_scale": 0.05, "one_pass_share": 0.5},
         "data": {"crop_px": 16, "scales": [4], "band_dropout": 0.2, "sources": [source]},
         "loss": {"features_from": None},
-        "optimizer": {
-            "steps": STEPS,
-            "batch_size": 4,
-            "learning_rate": 1e-2,
-            "ema_decay": 0.8,
-            "warmup_steps": 5,
-        },
+        "optimizer": OPTIMIZER,
         "inference": {"steps": 3, "window_px": 32},
         "validation": {"every": STEPS // 3, "count": 4, "sources": [source]},
         "seed": 3,
@@ -94,8 +93,11 @@ def trainer(tmp_path: Path, changes: dict[str, Any] | None = None) -> FusionTrai
 
 def test_a_run_learns_and_leaves_a_method(tmp_path: Path) -> None:
     """Without its guess the network has to find out how the images hang together."""
-    network = {"design": "sa-stf", **TINY, "multipliers": [1, 2]}
-    path, out = written(tmp_path, {"network": network}), tmp_path / "out"
+    changes = {
+        "network": {"design": "sa-stf", **TINY, "multipliers": [1, 2], "width": 16},
+        "optimizer": {**OPTIMIZER, "kind": "muon"},
+    }
+    path, out = written(tmp_path, changes), tmp_path / "out"
     summary = train_fusion(path, RunParams(tmp_path / "run"), checkpoints=out)
     assert (summary.steps, summary.finished) == (STEPS, True)
     with (summary.checkpoint / "validation.csv").open() as file:
@@ -103,9 +105,8 @@ def test_a_run_learns_and_leaves_a_method(tmp_path: Path) -> None:
     assert [int(row["step"]) for row in rows] == [STEPS // 3, 2 * STEPS // 3, STEPS]
     for way in ("one_pass_rmse", "sampled_rmse"):
         scores = [float(row[way]) for row in rows]
-        assert scores[-1] < 0.8 * scores[0]
-        assert scores[-1] < 0.5 * CONTRAST
-    assert float(rows[0]["guess_rmse"]) == float(rows[-1]["guess_rmse"]) < 0.1 * CONTRAST
+        assert scores[-1] < 0.65 * scores[0]
+    assert 0 < float(rows[0]["guess_rmse"]) == float(rows[-1]["guess_rmse"]) < 0.01
 
     method = open_sastf("tiny-fusion", FusionParams(steps=2), device="cpu", root=out)
     card = method.loaded.card
