@@ -26,7 +26,8 @@ from benchmarks.__main__ import machine, write
 from benchmarks.peers import SETS, scored
 from benchmarks.scores import Measurement
 from n2m_core import checkpoints
-from n2m_core.checkpoints import CARD, WEIGHTS, CheckpointCard
+from n2m_core.checkpoints import CARD, CheckpointCard
+from n2m_core.models.storing import WEIGHTS
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
 from n2m_core.training.curves import read_curve
 from n2m_core.training.loop import STATE, RunParams

@@ -16,23 +16,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors import torch as safetensors_torch
-from torch import nn
 
 from n2m_core.atomic import write_bytes
 from n2m_core.diffusion.noise import NoiseKind, NoiseProcess, ScheduleName, make_schedule
 from n2m_core.errors import CheckpointError, ParameterError
-from n2m_core.models.building import build
 from n2m_core.models.multitask import MultiTask
-from n2m_core.models.network import AbstractNetwork, NetworkConfig, channels_last
+from n2m_core.models.network import AbstractNetwork, channels_last
+from n2m_core.models.storing import read_network, save_network
 from n2m_core.normalize import Normalization
 
 Task = Literal["segment", "change"]
 
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 CARD = "card.json"
+FUSION_TASK = "fuse"
 
 
 @dataclass(frozen=True)
@@ -198,10 +194,28 @@ def checkpoints_root() -> Path:
 
 
 def list_cards(root: Path | None = None) -> list[CheckpointCard]:
-    """Read the cards of every checkpoint, sorted by id; one of two tasks has two."""
+    """Read the cards of every checkpoint that makes maps, by id; one of two tasks has two."""
     folder = checkpoints_root() if root is None else root
-    names = [path.parent.name for path in sorted(folder.glob(f"*/{CARD}"))]
+    names = checkpoint_ids(folder, is_fusion=False)
     return [card for name in names for card in read_cards(name, root=folder)]
+
+
+def checkpoint_ids(folder: Path, *, is_fusion: bool) -> list[str]:
+    """List the checkpoints of a folder, sorted: those that fuse, or all others.
+
+    Fusion has cards of its own, see `fusion.cards`.
+    """
+    paths = sorted(folder.glob(f"*/{CARD}"))
+    return [path.parent.name for path in paths if (_task_on(path) == FUSION_TASK) == is_fusion]
+
+
+def _task_on(path: Path) -> str | None:
+    """Read the task on a card; None where there is none to read."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return raw.get("task") if isinstance(raw, dict) else None
 
 
 def read_card(
@@ -235,7 +249,7 @@ def read_cards(checkpoint: str, *, root: Path | None = None) -> tuple[Checkpoint
         CheckpointError: there is no such checkpoint, or its card is damaged.
     """
     folder = checkpoints_root() if root is None else root
-    known = sorted(path.parent.name for path in folder.glob(f"*/{CARD}"))
+    known = checkpoint_ids(folder, is_fusion=False)
     if checkpoint not in known:
         raise CheckpointError(
             f"There is no checkpoint '{checkpoint}'; "
@@ -270,7 +284,7 @@ def load(
     """
     folder = (checkpoints_root() if root is None else root) / checkpoint
     card = read_card(checkpoint, task, root=folder.parent)
-    model = network_for(card.task, _read_network(folder, card.sha256))
+    model = network_for(card.task, read_network(folder, card.sha256))
     where = choose_device(device)
     model.eval().requires_grad_(False)
     return LoadedModel(card, channels_last(model).to(where), where)
@@ -281,67 +295,6 @@ def network_for(task: Task, network: AbstractNetwork) -> AbstractNetwork:
     if not isinstance(network, MultiTask):
         return network
     return network.of_pairs if task == "change" else network.of_images
-
-
-def save_network(folder: Path, model: AbstractNetwork, weights: bytes) -> None:
-    """Write a network without a card: its configuration, and its weights from `fp16_weights`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / WEIGHTS, weights)
-    config = json.dumps(model.config.to_dict(), indent=2) + "\n"
-    write_bytes(folder / CONFIG, config.encode())
-
-
-def load_network(folder: Path) -> AbstractNetwork:
-    """Load what `save_network` wrote.
-
-    Args:
-        folder: holds config.json and model.safetensors.
-
-    Returns:
-        The network on the CPU, float32.
-
-    Raises:
-        CheckpointError: a file is missing or damaged, or they don't fit each other.
-    """
-    return _read_network(folder, None)
-
-
-def _read_network(folder: Path, sha256: str | None) -> AbstractNetwork:
-    """Build the network of a folder and fill in its weights."""
-    model = _built(folder)
-    model.load_state_dict(_read_weights(folder, sha256, model))
-    return model
-
-
-def _built(folder: Path) -> AbstractNetwork:
-    """Build the network that a folder's configuration describes, with random weights."""
-    try:
-        return build(NetworkConfig(**json.loads((folder / CONFIG).read_text(encoding="utf-8"))))
-    except (OSError, TypeError, ValueError, ParameterError) as e:
-        raise CheckpointError(f"{folder.name}/{CONFIG} can't be read ({e}).") from e
-
-
-def _read_weights(folder: Path, sha256: str | None, model: nn.Module) -> dict[str, torch.Tensor]:
-    """Read, check against the card's checksum and widen the stored fp16 weights to float32."""
-    try:
-        data = (folder / WEIGHTS).read_bytes()
-    except OSError as e:
-        raise CheckpointError(
-            f"{folder.name}/{WEIGHTS} is missing; fetch the repository again."
-        ) from e
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise CheckpointError(
-            f"{folder.name}/{WEIGHTS} has checksum {found[:12]}…, its card says {sha256[:12]}…; "
-            "fetch the file again."
-        )
-    try:
-        stored = safetensors_torch.load(data)
-    except SafetensorError as e:
-        raise CheckpointError(f"{folder.name}/{WEIGHTS} is not a safetensors file ({e}).") from e
-    if stored.keys() != model.state_dict().keys():
-        raise CheckpointError(f"{folder.name}: weights and {CONFIG} describe different networks.")
-    return {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
 
 
 def choose_device(name: str) -> torch.device:
@@ -358,15 +311,6 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as e:
         raise ParameterError(f"There is no device '{name}' here; use auto or cpu.") from e
     return device
-
-
-def fp16_weights(model: nn.Module) -> bytes:
-    """Give the network's weights as safetensors bytes, floats stored as fp16."""
-    state = {
-        k: (v.half() if v.is_floating_point() else v).contiguous()
-        for k, v in model.state_dict().items()
-    }
-    return safetensors_torch.save(state)
 
 
 def save_checkpoint(

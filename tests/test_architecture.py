@@ -49,7 +49,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"app", "pages"}),
 )
 """Lowest first. A module may import its own layer and those below."""
-PAPERS = frozenset({"noise2map", "idgbr", "sastf"})
+PAPERS = frozenset({"noise2map", "idgbr", "sastf", "stfdiff"})
 UI_PACKAGES = frozenset({"streamlit", "folium", "leafmap", "plotly"})
 HEAVY_PACKAGES = frozenset({"leafmap", "torch"})
 PROGRAMS = ("app.py", "pages", "n2m_core", "bootstrap.py", "benchmarks", "tests")

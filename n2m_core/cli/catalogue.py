@@ -13,6 +13,7 @@ from n2m_core.cli.output import Output, score, table
 
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
+    from n2m_core.fusion.cards import FusionCard
 
 SAMPLES_EXAMPLE = "Example: n2m samples --out sample_data"
 CHECKPOINTS_EXAMPLE = "Example: n2m checkpoints --json"
@@ -60,8 +61,9 @@ def checkpoints(is_json: options.Json = False) -> None:
     output = Output(is_json=is_json)
 
     from n2m_core.checkpoints import list_cards
+    from n2m_core.fusion.cards import list_fusion_cards
 
-    cards = list_cards()
+    cards: list[CheckpointCard | FusionCard] = [*list_cards(), *list_fusion_cards()]
     rows = [
         (
             card.id,
@@ -73,15 +75,18 @@ def checkpoints(is_json: options.Json = False) -> None:
         )
         for card in cards
     ]
-    header = ("checkpoint", "task", "trained for", "parameters", "measured F1", "licence")
+    header = ("checkpoint", "task", "trained for", "parameters", "measured", "licence")
     lines = table(header, rows) if rows else ["No checkpoint is installed."]
     output.finish({"checkpoints": [asdict(card) for card in cards]}, lines, ())
 
 
-def _measured(card: CheckpointCard) -> str:
-    """The first measured score of a card: the target's F1, or the class mean."""
+def _measured(card: CheckpointCard | FusionCard) -> str:
+    """The first measured score of a card: the target's F1 or the class mean; of fusion the RMSE."""
     if not card.metrics:
         return "-"
     report: dict[str, Any] = card.metrics[0].get("report", {})
-    target = (report.get("target") or {}).get("f1")
-    return score(target if target is not None else (report.get("mean") or {}).get("f1"))
+    if card.task == "fuse":
+        return f"RMSE {report['rmse']:.4f}" if "rmse" in report else "-"
+    found = (report.get("target") or {}).get("f1")
+    found = (report.get("mean") or {}).get("f1") if found is None else found
+    return "-" if found is None else f"F1 {score(found)}"

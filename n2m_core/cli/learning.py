@@ -55,14 +55,20 @@ def train(
 
     from n2m_core import checkpoints
     from n2m_core.training.config import load_config
+    from n2m_core.training.fuse_config import load_fuse_config
+    from n2m_core.training.fuse_runner import train_fusion
     from n2m_core.training.multitask import is_multitask, load_multitask, train_multitask
-    from n2m_core.training.runner import train as train_one
+    from n2m_core.training.runner import train as train_maps
+    from n2m_core.training.strict_yaml import read_entry
 
-    is_both = is_multitask(config)
-    name = (load_multitask if is_both else load_config)(config, seed=seed).id
+    if read_entry(config, "task") == checkpoints.FUSION_TASK:
+        name, run_training = load_fuse_config(config, seed=seed).id, train_fusion
+    elif is_multitask(config):
+        name, run_training = load_multitask(config, seed=seed).id, train_multitask
+    else:
+        name, run_training = load_config(config, seed=seed).id, train_maps
     run = _run_params(name, is_resumed, max_minutes, device)
     root = checkpoints.checkpoints_root()
-    run_training = train_multitask if is_both else train_one
     summary = run_training(config, run, checkpoints=root, seed=seed, progress=output.progress)
     _report(output, name, summary.checkpoint, summary)
 

@@ -114,6 +114,26 @@ class Backbone(nn.Module):
             skips.extend(passed)
         return [*skips, net.mid_block(hidden, embedding)], embedding
 
+    def shallow(self, features: Tensor, t: Tensor, levels: int) -> list[Tensor]:
+        """Run the first levels of the way down alone.
+
+        Args:
+            features: float32 [B, C_in, H, W].
+            t: timesteps, int64 [B].
+            levels: how many.
+
+        Returns:
+            What each level's last block gives, finest first, float32 [B, C, h, w].
+        """
+        net = self.unet
+        embedding = net.time_embedding(net.time_proj(t).to(features.dtype))
+        hidden = net.conv_in(features)
+        found = []
+        for block in net.down_blocks[:levels]:
+            hidden, passed = block(hidden_states=hidden, temb=embedding)
+            found.append(passed[len(block.resnets) - 1])
+        return found
+
     def decode(self, skips: list[Tensor], embedding: Tensor) -> Tensor:
         """Run the way up on what `encode` gave, perhaps changed between.
 

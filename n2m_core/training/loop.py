@@ -6,15 +6,16 @@ same weights as one that never stopped.
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,22 +23,30 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from n2m_core.atomic import write_bytes
+from n2m_core.checkpoints import DataCredit
 from n2m_core.errors import ConfigError
 from n2m_core.geo_image import Progress
-from n2m_core.models.building import build
-from n2m_core.models.network import AbstractNetwork, channels_last
+from n2m_core.models.network import channels_last
 from n2m_core.training.config import OptimizerConfig
 from n2m_core.training.curves import Curve
 from n2m_core.training.muon import Muon
-from n2m_core.training.sources import AbstractSource
 
 SAVE_EVERY_S = 120.0
 CURVE_EVERY = 20
 STATE = "state.pt"
 
-Validator = Callable[[AbstractNetwork, int], dict[str, float]]
+Network = TypeVar("Network", bound=nn.Module)
+Validator = Callable[[Network, int], dict[str, float]]
 
 _log = logging.getLogger(__name__)
+
+
+class Credited(Protocol):
+    """A source of training data that says whom to credit."""
+
+    @property
+    def credit(self) -> DataCredit:
+        """What the card says about it."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +60,14 @@ class RunParams:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainResult:
+class TrainResult(Generic[Network]):
     """The averaged network after the run; `finished` is False when time ran out first."""
 
-    model: AbstractNetwork
+    model: Network
     steps: int
     minutes: float
     finished: bool
-    sources: tuple[AbstractSource, ...]
+    sources: tuple[Credited, ...]
 
 
 def build_optimizer(model: nn.Module, options: OptimizerConfig) -> torch.optim.Optimizer:
@@ -70,7 +79,7 @@ def build_optimizer(model: nn.Module, options: OptimizerConfig) -> torch.optim.O
     return torch.optim.AdamW(learned, lr=rate, weight_decay=decay, fused=True)
 
 
-class AbstractTrainer(ABC):
+class AbstractTrainer(ABC, Generic[Network]):
     """One training run that can be stopped and resumed at any step."""
 
     def __init__(
@@ -79,8 +88,8 @@ class AbstractTrainer(ABC):
         seed: int,
         optimizer: OptimizerConfig,
         run: RunParams,
-        model: AbstractNetwork,
-        sources: tuple[AbstractSource, ...],
+        model: Network,
+        sources: Sequence[Credited],
         beside: nn.Module | None = None,
     ) -> None:
         """Prepare optimiser, average and random generators.
@@ -94,7 +103,7 @@ class AbstractTrainer(ABC):
             sources: where the crops come from.
             beside: what is learned beside the network and is no part of it, without weight decay.
         """
-        self.name, self.options, self.run, self.sources = name, optimizer, run, sources
+        self.name, self.options, self.run, self.sources = name, optimizer, run, tuple(sources)
         self.device = torch.device(run.device)
         self.generator = torch.Generator().manual_seed(seed)
         self.rng = np.random.default_rng(seed)
@@ -134,10 +143,10 @@ class AbstractTrainer(ABC):
 
     def train(
         self,
-        validate: Validator | None = None,
+        validate: Validator[Network] | None = None,
         every: int = 0,
         progress: Progress | None = None,
-    ) -> TrainResult:
+    ) -> TrainResult[Network]:
         """Run until the last step or until time is up.
 
         Args:
@@ -199,9 +208,9 @@ class AbstractTrainer(ABC):
         self.step += 1
         return float(loss.detach())
 
-    def averaged(self) -> AbstractNetwork:
+    def averaged(self) -> Network:
         """Give a copy of the averaged network, rounded to fp16 as it will be stored."""
-        model = build(self.model.config)
+        model = copy.deepcopy(self.model).to("cpu")
         state = self.average.module.state_dict()
         model.load_state_dict({k: _as_stored(v.cpu()) for k, v in state.items()})
         model.eval().requires_grad_(False)

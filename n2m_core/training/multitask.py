@@ -22,11 +22,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from n2m_core.checkpoints import Task, load, load_network, network_for
+from n2m_core.checkpoints import Task, load, network_for
 from n2m_core.errors import ConfigError
 from n2m_core.geo_image import Progress
 from n2m_core.models.multitask import MultiTask
-from n2m_core.models.network import PEERS
+from n2m_core.models.network import PEERS, AbstractNetwork
+from n2m_core.models.storing import load_network
 from n2m_core.training.config import (
     NetworkChoice,
     OptimizerConfig,
@@ -35,7 +36,7 @@ from n2m_core.training.config import (
 )
 from n2m_core.training.loop import AbstractTrainer, RunParams
 from n2m_core.training.runner import TrainSummary, run_exercises
-from n2m_core.training.strict_yaml import has_key, read_strict
+from n2m_core.training.strict_yaml import read_entry, read_strict
 from n2m_core.training.supervised import Exercise, build_noise2map, take_weights
 
 TASKS: tuple[Task, ...] = ("segment", "change")
@@ -196,7 +197,7 @@ class LossBalance(nn.Module):
         return total
 
 
-class MultiTaskTrainer(AbstractTrainer):
+class MultiTaskTrainer(AbstractTrainer[AbstractNetwork]):
     """Learns both tasks, a batch of each a step."""
 
     def __init__(self, config: MultiTaskConfig, folder: Path, run: RunParams) -> None:
@@ -250,7 +251,7 @@ def is_multitask(config_path: Path) -> bool:
     Raises:
         ConfigError: the file can't be read.
     """
-    return has_key(config_path, "tasks")
+    return read_entry(config_path, "tasks") is not None
 
 
 def load_multitask(config_path: Path, *, seed: int | None = None) -> MultiTaskConfig:

@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from n2m_core.atomic import write_bytes
-from n2m_core.checkpoints import fp16_weights, save_network
 from n2m_core.diffusion.noise import NoiseProcess, make_schedule
 from n2m_core.diffusion.sampling import Prediction, sample
 from n2m_core.errors import ConfigError
@@ -29,6 +28,7 @@ from n2m_core.geo_image import Progress
 from n2m_core.models.backbone import full_settings
 from n2m_core.models.network import PEERS, AbstractNetwork, NetworkConfig
 from n2m_core.models.noise2map import Noise2Map
+from n2m_core.models.storing import fp16_weights, save_network
 from n2m_core.render import Picture, encode_png
 from n2m_core.training.config import (
     AugmentConfig,
@@ -104,7 +104,7 @@ class PretrainSummary:
     finished: bool
 
 
-class Pretrainer(AbstractTrainer):
+class Pretrainer(AbstractTrainer[AbstractNetwork]):
     """Learns to denoise crops: E || target - f(x_t, t) ||^2 with t drawn anew for each."""
 
     def __init__(self, config: PretrainConfig, run: RunParams) -> None:

@@ -20,7 +20,6 @@ from n2m_core.checkpoints import (
     ImageStatistics,
     LoadedModel,
     TrainingRecord,
-    fp16_weights,
     network_for,
     save_checkpoint,
 )
@@ -28,6 +27,7 @@ from n2m_core.datasets.base import Sample
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.geo_image import Progress
 from n2m_core.models.network import AbstractNetwork
+from n2m_core.models.storing import fp16_weights
 from n2m_core.normalize import Normalization
 from n2m_core.tasks.evaluate import EvaluateParams, Mapper, maker_of, score_maps
 from n2m_core.tasks.one_pass import refine_once, rough_bands
@@ -93,7 +93,7 @@ def train(
 
 def run_exercises(
     exercises: Sequence[Exercise],
-    trainer: AbstractTrainer,
+    trainer: AbstractTrainer[AbstractNetwork],
     config_path: Path,
     checkpoints: Path,
     progress: Progress | None = None,
@@ -144,8 +144,8 @@ def run_exercises(
 def export(
     exercises: Sequence[Exercise],
     config_path: Path,
-    trainer: AbstractTrainer,
-    result: TrainResult,
+    trainer: AbstractTrainer[AbstractNetwork],
+    result: TrainResult[AbstractNetwork],
     checkpoints: Path,
 ) -> TrainSummary:
     """Write the averaged network, its cards and its learning curves."""
@@ -164,7 +164,7 @@ def describe(
     exercise: Exercise,
     config_path: Path,
     network: AbstractNetwork,
-    trainer: AbstractTrainer,
+    trainer: AbstractTrainer[AbstractNetwork],
     minutes: float,
 ) -> CheckpointCard:
     """Write the card of a task; every number on it is measured here."""
@@ -193,7 +193,7 @@ def describe(
             steps=trainer.step,
             samples=trainer.step * config.optimizer.batch_size,
             seed=config.seed,
-            device=_device_name(trainer.device),
+            device=device_name(trainer.device),
             minutes=round(minutes, 1),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             init_from=config.init_from or config.network.backbone_from,
@@ -215,7 +215,8 @@ def gflop_per_tile(model: AbstractNetwork) -> float:
     return float(counter.get_total_flops()) / 1e9
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """Say what a run was made on, for the card."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} thread(s)"

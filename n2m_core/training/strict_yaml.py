@@ -34,14 +34,17 @@ def read_strict(path: Path, cls: type[Config]) -> Config:
     return config
 
 
-def has_key(path: Path, key: str) -> bool:
-    """Whether a YAML file is a mapping with that key, to tell kinds of configurations apart.
+def read_entry(path: Path, key: str) -> Any:  # noqa: ANN401
+    """Read one entry of a YAML file, unchecked, to see which kind of configuration it is.
+
+    Returns:
+        The value; None where there is none.
 
     Raises:
         ConfigError: the file can't be read.
     """
     raw = _read(path)
-    return isinstance(raw, dict) and key in raw
+    return raw.get(key) if isinstance(raw, dict) else None
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from n2m_core.checkpoints import Task, load, load_network, network_for
+from n2m_core.checkpoints import Task, load, network_for
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseProcess, make_schedule
 from n2m_core.errors import CheckpointError, ConfigError
 from n2m_core.models.backbone import adopted_settings, full_settings, open_backbone
@@ -29,6 +29,7 @@ from n2m_core.models.network import PEERS, AbstractNetwork, NetworkConfig
 from n2m_core.models.noise2map import Noise2Map
 from n2m_core.models.peers.ddpm_cd import FrozenFeatureDetector
 from n2m_core.models.released import load_released
+from n2m_core.models.storing import load_network
 from n2m_core.tasks.one_pass import rough_planes
 from n2m_core.training.config import TrainConfig
 from n2m_core.training.corruption import corrupt
@@ -90,7 +91,7 @@ class Exercise:
         planes = np.stack([rough_planes(each, classes) for each in rough])
         return torch.cat([images, torch.from_numpy(planes).float() / 127.5 - 1], dim=1), labels
 
-    def loss(self, trainer: AbstractTrainer, strength: float) -> Tensor:
+    def loss(self, trainer: AbstractTrainer[AbstractNetwork], strength: float) -> Tensor:
         """Draw a batch, mix x_t, compare the trained network's maps with the labels."""
         images, labels = self.batch(trainer.options.batch_size, trainer.rng, strength)
         power = self.config.noise.timestep_power
@@ -102,7 +103,7 @@ class Exercise:
         return supervised_loss(logits, labels.to(logits.device), weights, self.config.loss.dice)
 
 
-class Trainer(AbstractTrainer):
+class Trainer(AbstractTrainer[AbstractNetwork]):
     """Learns maps from labelled crops."""
 
     def __init__(self, config: TrainConfig, run: RunParams) -> None:

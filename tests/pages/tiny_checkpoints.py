@@ -15,12 +15,12 @@ from n2m_core.checkpoints import (
     ImageStatistics,
     Task,
     TrainingRecord,
-    fp16_weights,
     save_checkpoint,
 )
 from n2m_core.models.multitask import MultiTask
 from n2m_core.models.network import AbstractNetwork
 from n2m_core.models.noise2map import NetworkConfig, Noise2Map
+from n2m_core.models.storing import fp16_weights
 from n2m_core.normalize import Normalization
 
 CLASSES = {

@@ -10,6 +10,7 @@ from tiny_multitask import NAME, both_network, save_both
 
 from n2m_core import checkpoints
 from n2m_core.errors import CheckpointError, ParameterError
+from n2m_core.models import storing
 
 SHIPPED = checkpoints.checkpoints_root()
 SHIPPED_IDS = sorted(path.parent.name for path in SHIPPED.glob("*/card.json"))
@@ -51,7 +52,7 @@ def test_an_id_can_not_leave_the_folder(root: Path) -> None:
 
 
 def test_damaged_weights_are_refused(root: Path) -> None:
-    path = root / "tiny-buildings" / checkpoints.WEIGHTS
+    path = root / "tiny-buildings" / storing.WEIGHTS
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(CheckpointError, match="checksum"):
         checkpoints.load("tiny-buildings", root=root)
@@ -61,7 +62,7 @@ def test_damaged_weights_are_refused(root: Path) -> None:
 
 
 def test_weights_of_another_network_are_refused(root: Path) -> None:
-    path = root / "tiny-buildings" / checkpoints.CONFIG
+    path = root / "tiny-buildings" / storing.CONFIG
     config = json.loads(path.read_text())
     config["overrides"]["layers_per_block"] = 2
     path.write_text(json.dumps(config))
@@ -78,7 +79,7 @@ def test_a_damaged_card_is_refused(root: Path, text: str) -> None:
 
 def test_a_card_with_another_checksum_is_not_written(tmp_path: Path) -> None:
     model = segmenter()
-    weights = checkpoints.fp16_weights(model.model)
+    weights = storing.fp16_weights(model.model)
     with pytest.raises(CheckpointError, match="other weights"):
         checkpoints.save_checkpoint(tmp_path, model.model, model.card, weights)
     assert list(tmp_path.iterdir()) == []
@@ -127,7 +128,7 @@ def test_shipped_checkpoints_are_whole_small_and_measured(checkpoint: str) -> No
 
 def check_shipped(loaded: checkpoints.LoadedModel) -> None:
     card = loaded.card
-    assert (SHIPPED / card.id / checkpoints.WEIGHTS).stat().st_size <= 25 * 2**20
+    assert (SHIPPED / card.id / storing.WEIGHTS).stat().st_size <= 25 * 2**20
     assert card.parameters == sum(p.numel() for p in loaded.model.parameters())
     dates = 2 if "shared by both dates" in card.backbone else 1  # then each date is a tile
     assert card.gflop_per_tile <= 12 * dates

@@ -22,11 +22,11 @@ from n2m_core.checkpoints import (
     ImageStatistics,
     LoadedModel,
     TrainingRecord,
-    fp16_weights,
     save_checkpoint,
 )
 from n2m_core.diffusion.noise import NoiseKind, NoiseProcess, make_schedule
 from n2m_core.models.noise2map import NetworkConfig, Noise2Map
+from n2m_core.models.storing import fp16_weights
 from n2m_core.normalize import Normalization
 
 BUILDINGS = (ClassInfo("background", "#cfcfc4"), ClassInfo("building", "#d55e00"))

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from tiny_models import BUILDINGS, CHANGES, tiny_card, untrained_network
 
-from n2m_core.checkpoints import fp16_weights, save_checkpoint
+from n2m_core.checkpoints import save_checkpoint
 from n2m_core.models.multitask import MultiTask
+from n2m_core.models.storing import fp16_weights
 
 NAME = "tiny-both"
 

@@ -9,12 +9,12 @@ import torch
 from tiny_peers import CASES, CHANGE_PEERS, TINY_SETTINGS, drawn, tiny_peer
 from torch.utils.flop_counter import FlopCounterMode
 
-from n2m_core.checkpoints import fp16_weights, load_network, save_network
 from n2m_core.errors import CheckpointError, ParameterError
 from n2m_core.models.building import build
 from n2m_core.models.network import NetworkConfig, PeerName
 from n2m_core.models.peers.changeformer import ChangeFormer
 from n2m_core.models.peers.ddpm_cd import FrozenFeatureDetector, FullSizeDetector
+from n2m_core.models.storing import fp16_weights, load_network, save_network
 from n2m_core.training.runner import gflop_per_tile
 
 T = torch.zeros(2, dtype=torch.int64)

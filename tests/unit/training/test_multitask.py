@@ -17,6 +17,7 @@ from torch import nn
 from n2m_core import checkpoints
 from n2m_core.cli import learning
 from n2m_core.errors import ConfigError
+from n2m_core.models import storing
 from n2m_core.training import runner
 from n2m_core.training.config import load_config
 from n2m_core.training.loop import RunParams
@@ -161,8 +162,8 @@ def test_a_run_starts_from_weights_of_one_task(tmp_path: Path) -> None:
     network = both_network()
     choice = {"variant": "compact", "overrides": network.config.overrides}
     config = load_multitask(write_both(tmp_path, {"network": choice}))
-    checkpoints.save_network(
-        tmp_path / "single", network.of_images, checkpoints.fp16_weights(network.of_images)
+    storing.save_network(
+        tmp_path / "single", network.of_images, storing.fp16_weights(network.of_images)
     )
     started = dataclasses.replace(config, init_from=str(tmp_path / "single"))
     trainer = MultiTaskTrainer(started, tmp_path, RunParams(tmp_path / "run"))

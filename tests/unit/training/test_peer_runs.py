@@ -13,6 +13,7 @@ from tiny_peers import TINY_DENOISER, TINY_SETTINGS
 
 from n2m_core import checkpoints
 from n2m_core.errors import CheckpointError, ConfigError
+from n2m_core.models import storing
 from n2m_core.models.network import PeerName
 from n2m_core.models.peers.ddpm_cd import FrozenFeatureDetector
 from n2m_core.training.config import load_config
@@ -113,7 +114,7 @@ def test_frozen_features_come_from_pretraining_and_stay(tmp_path: Path) -> None:
     assert learned == {id(each) for each in model.head.parameters()}
 
     train(path, RunParams(tmp_path / "run"), checkpoints=tmp_path / "out")
-    denoiser = checkpoints.load_network(pretrained.folder).state_dict()
+    denoiser = storing.load_network(pretrained.folder).state_dict()
     (tmp_path / "pretrained").rename(tmp_path / "gone")
     loaded = checkpoints.load("tiny", device="cpu", root=tmp_path / "out")
     assert isinstance(loaded.model, FrozenFeatureDetector)

@@ -12,12 +12,13 @@ import yaml
 from PIL import Image
 from test_supervised import TINY, write_config, write_town
 
-from n2m_core.checkpoints import load_network
 from n2m_core.errors import CheckpointError, ConfigError, DatasetError
+from n2m_core.models.storing import load_network
 from n2m_core.training.config import load_config
 from n2m_core.training.loop import RunParams
 from n2m_core.training.pretrain import PretrainConfig as Config
 from n2m_core.training.pretrain import Pretrainer, pretrain
+from n2m_core.training.sources import TileSource
 from n2m_core.training.strict_yaml import read_strict
 from n2m_core.training.supervised import Trainer
 
@@ -85,7 +86,9 @@ def test_both_predictions_have_their_own_target(tmp_path: Path) -> None:
 def test_labels_below_the_folder_are_not_read_as_images(tmp_path: Path) -> None:
     config = read_strict(written(tmp_path), Config)
     trainer = Pretrainer(config, RunParams(tmp_path / "run"))
-    assert len(trainer.sources[0].tiles) == 3  # and three masks beside them
+    (source,) = trainer.sources
+    assert isinstance(source, TileSource)
+    assert len(source.tiles) == 3  # and three masks beside them
 
 
 @pytest.mark.parametrize(

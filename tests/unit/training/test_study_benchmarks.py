@@ -18,9 +18,9 @@ from test_supervised import write_config
 from tiny_models import untrained_network
 from tiny_multitask import save_both
 
-from n2m_core.checkpoints import fp16_weights, save_network
 from n2m_core.datasets.base import Sample
 from n2m_core.geo_image import GeoImage
+from n2m_core.models.storing import fp16_weights, save_network
 from n2m_core.training import runner
 from n2m_core.training.config import load_config
 

@@ -19,6 +19,7 @@ from n2m_core.models.noise2map import Noise2Map
 from n2m_core.training.config import load_config
 from n2m_core.training.loop import RunParams
 from n2m_core.training.runner import train
+from n2m_core.training.sources import TileSource
 from n2m_core.training.supervised import Trainer, draw_timesteps, take_weights
 
 TINY = {
@@ -166,7 +167,9 @@ def test_change_folders_stack_both_dates(tmp_path: Path) -> None:
         "validation": [],
     }
     trainer = Trainer(load_config(write_config(tmp_path, changes)), RunParams(tmp_path / "run"))
-    tile = trainer.sources[0].tiles[0]
+    (source,) = trainer.sources
+    assert isinstance(source, TileSource)
+    tile = source.tiles[0]
     np.testing.assert_array_equal(tile.image, np.concatenate([before, after]))
     np.testing.assert_array_equal(tile.label, change > 0)
 

@@ -1,0 +1,61 @@
+"""Small fusion networks and scenes whose target image is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from n2m_core.fusion.inputs import FloatArray, FusionInputs
+from n2m_core.models.fusion_network import FusionDesign, FusionImages, FusionNetworkConfig
+
+TINY: dict[str, Any] = {
+    "width": 8,
+    "multipliers": (1, 2),
+    "groups": 4,
+    "shrink": 2,
+    "heads": 2,
+    "centre": -0.6,
+    "spread": 0.3,
+}
+
+
+def tiny_config(design: FusionDesign = "sa-stf", **changes: object) -> FusionNetworkConfig:
+    return FusionNetworkConfig.from_dict({"design": design, **TINY, **changes})
+
+
+def random_images(size: int = 16, slots: int = 6, seed: int = 0, batch: int = 1) -> FusionImages:
+    generator = torch.Generator().manual_seed(seed)
+    drawn = -0.6 + 0.3 * torch.randn(5, batch, slots, size, size, generator=generator)
+    fine0, coarse0, fine2, coarse2, coarse1 = drawn
+    return FusionImages(fine0, coarse0, fine2, coarse2, coarse1, torch.ones(batch, slots))
+
+
+def block_mean(image: FloatArray, scale: int) -> FloatArray:
+    """A coarse sensor without blur or noise, on the fine grid."""
+    bands, height, width = image.shape
+    blocks = image.reshape(bands, height // scale, scale, width // scale, scale)
+    mean = blocks.mean((2, 4), dtype=np.float32)
+    return np.repeat(np.repeat(mean, scale, axis=1), scale, axis=2)
+
+
+def growing_fields(
+    bands: int = 4, size: int = 32, scale: int = 4, seed: int = 0
+) -> tuple[FusionInputs, FloatArray]:
+    """Fields that green up at rates of their own; the truth of the middle date beside them."""
+    rng = np.random.default_rng(seed)
+    fields = np.kron(rng.integers(0, 3, (size // 4, size // 4)), np.ones((4, 4), int))
+    base, rate = rng.uniform(0.05, 0.3, (bands, 3)), rng.uniform(-0.05, 0.1, (bands, 3))
+    dates = [(base + rate * when)[:, fields].astype(np.float32) for when in (0.0, 0.7, 2.0)]
+    coarse = [block_mean(image, scale) for image in dates]
+    inputs = FusionInputs(
+        fine0=dates[0],
+        coarse0=coarse[0],
+        fine2=dates[2],
+        coarse2=coarse[2],
+        coarse1=coarse[1],
+        valid=np.ones((size, size), bool),
+        scale=scale,
+    )
+    return inputs, dates[1]
