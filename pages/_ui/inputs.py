@@ -76,7 +76,7 @@ def pick_card(task: str, asked: str | None) -> CheckpointCard | None:
     return cards[state.keep(key, chosen)]
 
 
-_TASKS = {"segment": "segmentation", "change": "change detection"}
+_TASKS = {"segment": "segmentation", "change": "change detection", "refine": "refinement"}
 
 
 def say_what_is_missing(task: str | None = None) -> None:
