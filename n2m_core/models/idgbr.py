@@ -75,6 +75,7 @@ class Refiner(AbstractNetwork):
         conditions: gives features of image and rough map.
         fusions: one for each level of skips and one for the middle.
         projector: from the deepest guidance to a teacher's width; None where none is aligned to.
+        has_trained_encoder: whether the image encoder came trained, and is to stay as it is.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -115,6 +116,7 @@ class Refiner(AbstractNetwork):
         self.fusions = nn.ModuleList(GuidedFusion(own, guide) for own, guide in pairs)
         width, deepest = int(self.settings["teacher_width"]), self.denoiser.skip_channels[-1]
         self.projector = _projector(deepest, width) if width else None
+        self.has_trained_encoder = False
         schedule = make_schedule(SCHEDULE)
         self.register_buffer("signal", schedule.signal, persistent=False)
         self.register_buffer("noise", schedule.noise, persistent=False)
@@ -185,7 +187,13 @@ class Refiner(AbstractNetwork):
 
     def frozen_parts(self) -> list[nn.Module]:
         """The parts that the denoiser's training leaves as they are."""
-        return [self.codec, self.conditions.frozen]
+        return [self.codec, *([self.conditions.frozen] if self.has_trained_encoder else [])]
+
+    def train(self, mode: bool = True) -> Refiner:
+        """Switch everything but the codec, which learns on its own and then stays."""
+        super().train(mode)
+        self.codec.eval()
+        return self
 
 
 def _projector(channels: int, width: int) -> nn.Module:
