@@ -54,14 +54,18 @@ def train(
     show_information()
 
     from n2m_core import checkpoints
+    from n2m_core.training import refine_runner, runner
     from n2m_core.training.config import load_config
-    from n2m_core.training.runner import train as run_training
+    from n2m_core.training.refine_config import is_refine_config, load_refine_config
 
-    wanted = load_config(config, seed=seed)
-    run = _run_params(wanted.id, is_resumed, max_minutes, device)
+    is_refiner = is_refine_config(config)
+    read = load_refine_config if is_refiner else load_config
+    run_training = refine_runner.train if is_refiner else runner.train
+    name = read(config, seed=seed).id
+    run = _run_params(name, is_resumed, max_minutes, device)
     root = checkpoints.checkpoints_root()
     summary = run_training(config, run, checkpoints=root, seed=seed, progress=output.progress)
-    _report(output, wanted.id, summary.checkpoint, summary)
+    _report(output, name, summary.checkpoint, summary)
 
 
 def pretrain(

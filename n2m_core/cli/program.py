@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from n2m_core import __version__
-from n2m_core.cli import catalogue, learning, log, maps, scores, trajectories
+from n2m_core.cli import catalogue, learning, log, maps, refining, scores, trajectories
 from n2m_core.errors import CancelledError, N2MError
 
 INTERRUPTED = 130
@@ -46,6 +46,9 @@ app.command(
 app.command(
     "trajectory", short_help="Show a map forming out of noise.", epilog=trajectories.EXAMPLE
 )(trajectories.trajectory)
+app.command("refine", short_help="Sharpen the boundaries of a rough map.", epilog=refining.EXAMPLE)(
+    refining.refine
+)
 app.add_typer(scores.app, name="evaluate")
 app.command(
     "pretrain",

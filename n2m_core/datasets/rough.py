@@ -111,7 +111,9 @@ def _on_grid(name: str, rough: GeoImage, image: GeoImage) -> RoughMap:
     if missing == 1:
         raise LabelError(f"The rough map {name} has no class anywhere on the image.")
     if missing > 0:
-        notes += (f"The rough map says nothing of {missing:.1%} of the image; nor does the result.",)
+        notes += (
+            f"The rough map says nothing of {missing:.1%} of the image, nor does the result.",
+        )
     return RoughMap(labels, notes)
 
 

@@ -12,15 +12,15 @@ Symbols:
 
 | part | compact | paper |
 |---|---|---|
-| label codec | small autoencoder, a quarter of the size | pseudo-RGB through Stable Diffusion's VAE |
+| label codec | small autoencoder, a quarter of the size | pseudo-RGB, Stable Diffusion's VAE |
 | denoiser | `UNet2DModel` of four levels | Stable Diffusion 1.5's UNet, empty prompt |
 | image features | a whole segmentation network | frozen copy of the UNet's way down |
 | rough map's features | strided convolutions on its latent | the same copy on its latent |
 
 Deviations from the paper: the compact network takes its image features from a segmentation network
 (`n2m-buildings` and the like), from the way up, where they are most of a map already; and it is
-preconditioned: eps = sqrt(1 - alpha_bar) z_t + sqrt(alpha_bar) F(z_t, t), which F = 0 gives the best
-guess that knows no picture. Fusion: see `models.guidance`; codecs: see `models.label_codec`.
+preconditioned: eps = sqrt(1 - alpha_bar) z_t + sqrt(alpha_bar) F(z_t, t), where F = 0 gives the
+best linear guess without a picture. Fusion: see `models.guidance`; codecs: `models.label_codec`.
 """
 
 from __future__ import annotations

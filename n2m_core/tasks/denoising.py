@@ -15,7 +15,7 @@ from n2m_core.diffusion.sampling import Seen, guided, sample
 from n2m_core.geo_image import Progress
 from n2m_core.models.guidance import Guidance, LevelGuidance, dropped, stacked
 from n2m_core.models.idgbr import Refiner
-from n2m_core.tasks.inference import MARGIN_PX, Prepared
+from n2m_core.tasks.inference import Prepared
 from n2m_core.tasks.lattice import FloatArray
 from n2m_core.tiling import Predictor, predict_tiled
 
@@ -60,7 +60,6 @@ class LatentField:
         self._prepared, self._refiner, self._guidance = prepared, refiner, guidance
         self._device, self._factor = model.device, refiner.codec.factor
         multiple = refiner.multiple
-        self._size = max(multiple, model.card.window_px // multiple * multiple)
         height, width = prepared.x0.shape[1:]
         row, column = prepared.lattice.origin
         self._rows = _continued(row, height, multiple)
@@ -70,6 +69,9 @@ class LatentField:
         labels = rough.argmax(axis=0).astype(np.int64)
         self._rough = np.pad(labels, sides[1:], mode="reflect")
         self._origin = (row - self._rows[0], column - self._columns[0])
+        window, longest = model.card.window_px // multiple * multiple, max(self._image.shape[1:])
+        # Four windows for a tile that is a little larger than one would cost four times as much.
+        self._size = longest if longest <= window + 2 * multiple else max(multiple, window)
         self._kept: dict[tuple[int, int], Guidance] = {}
         self._kept_bytes = 0
 
@@ -151,9 +153,7 @@ class LatentField:
         size = (z_t.shape[2], z_t.shape[3])
         with (
             torch.inference_mode(),
-            torch.autocast(
-                self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"
-            ),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"),
         ):
             known = stacked([self._guidance_at(position, size) for position in positions])
             z_t = z_t.to(self._device, memory_format=torch.channels_last)
@@ -192,6 +192,4 @@ def _bytes(level: LevelGuidance) -> int:
 
 def _continued(first: int, extent: int, multiple: int) -> tuple[int, int]:
     """Pixels to add before and behind an axis, so that it starts and ends on a multiple."""
-    before = MARGIN_PX + (first - MARGIN_PX) % multiple
-    behind = MARGIN_PX + (-(first + extent + MARGIN_PX)) % multiple
-    return before, behind
+    return first % multiple, -(first + extent) % multiple

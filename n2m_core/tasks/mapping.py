@@ -18,7 +18,6 @@ from n2m_core.tasks.labelling import (
 from n2m_core.tasks.params import MapParams
 from n2m_core.tasks.result import MapResult
 
-
 NEEDS: dict[Task, str] = {
     "segment": "one image",
     "change": "two images, before and after,",

@@ -129,6 +129,15 @@ class RefineResult(MapResult):
         return self.image.with_pixels(self.rough[None], ("class",), valid=self.rough != INVALID)
 
     @property
+    def uncertainty_image(self) -> GeoImage | None:
+        """The uncertainty as a float32 image, NaN where there is no data; None without one."""
+        if self.uncertainty is None:
+            return None
+        valid = self.labels != INVALID
+        pixels = np.where(valid, self.uncertainty, np.float32(np.nan))[None]
+        return self.image.with_pixels(pixels, ("uncertainty",), valid=valid)
+
+    @property
     def tags(self) -> dict[str, str]:
         """What an exported file should say about where the map came from."""
         tags = {name: text for name, text in super().tags.items() if name != "N2M_TIMESTEP"}

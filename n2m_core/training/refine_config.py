@@ -137,7 +137,7 @@ class RefineConfig:
     rough: tuple[RoughModelConfig, ...] = ()
     model_share: float = 0.5
     inference: RefineInference = RefineInference()
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     validation: tuple[ValidationConfig, ...] = ()
     seed: int = 0
 

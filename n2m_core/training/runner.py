@@ -16,13 +16,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from n2m_core.checkpoints import (
     CheckpointCard,
+    ClassInfo,
     ImageStatistics,
     LoadedModel,
     TrainingRecord,
     fp16_weights,
     save_checkpoint,
 )
-from n2m_core.datasets.base import Sample
+from n2m_core.datasets.base import Sample, Task
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.geo_image import Progress
 from n2m_core.models.network import AbstractNetwork
@@ -30,7 +31,7 @@ from n2m_core.normalize import Normalization
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
 from n2m_core.training.loop import RunParams, TrainResult
-from n2m_core.training.sources import data_root
+from n2m_core.training.sources import CropMixer, data_root
 from n2m_core.training.supervised import Trainer
 
 BANDS = ("red", "green", "blue")
@@ -83,7 +84,7 @@ def train(
     """
     config = load_config(config_path, seed=seed)
     trainer = Trainer(config, run)
-    sets = [(v, _validation_set(v, config)) for v in config.validation]
+    sets = [(v, validation_set(v, config.task, config.classes)) for v in config.validation]
 
     def validate(model: AbstractNetwork, step: int) -> dict[str, float]:
         loaded = LoadedModel(
@@ -114,10 +115,15 @@ def export(
     """Write the averaged network, its card and its learning curves."""
     card = describe(config, config_path, result.model, trainer, result.minutes)
     folder = save_checkpoint(checkpoints, result.model, card, fp16_weights(result.model))
-    for name in ("curve.csv", "validation.csv"):
-        if (trainer.run.folder / name).exists():
-            shutil.copyfile(trainer.run.folder / name, folder / name)
+    copy_curves(trainer.run.folder, folder)
     return TrainSummary(folder, result.steps, result.minutes, result.finished)
+
+
+def copy_curves(run_folder: Path, folder: Path) -> None:
+    """Copy a run's learning curves into its checkpoint."""
+    for name in ("curve.csv", "validation.csv"):
+        if (run_folder / name).exists():
+            shutil.copyfile(run_folder / name, folder / name)
 
 
 def describe(
@@ -146,12 +152,12 @@ def describe(
             steps=trainer.step,
             samples=trainer.step * config.optimizer.batch_size,
             seed=config.seed,
-            device=_device_name(trainer.device),
+            device=device_name(trainer.device),
             minutes=round(minutes, 1),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             init_from=config.init_from or config.network.backbone_from,
         ),
-        image_statistics=_statistics(trainer),
+        image_statistics=image_statistics(trainer.mixer, config.seed),
         license=config.license,
         limits=config.limits,
         sha256=hashlib.sha256(fp16_weights(model)).hexdigest(),
@@ -168,16 +174,17 @@ def gflop_per_tile(model: AbstractNetwork) -> float:
     return float(counter.get_total_flops()) / 1e9
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """Say what a run was made on, for the card."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} thread(s)"
 
 
-def _statistics(trainer: Trainer) -> ImageStatistics:
+def image_statistics(mixer: CropMixer, seed: int) -> ImageStatistics:
     """Measure the images that the network was trained on, as they come from the mixer."""
-    rng = np.random.default_rng(trainer.config.seed)
-    crops = [trainer.mixer.draw(rng).image[:3] for _ in range(STATISTIC_CROPS)]
+    rng = np.random.default_rng(seed)
+    crops = [mixer.draw(rng).image[:3] for _ in range(STATISTIC_CROPS)]
     means = torch.stack([crop.mean((1, 2)) for crop in crops])
     stds = torch.stack([crop.std((1, 2)) for crop in crops])
     return ImageStatistics(
@@ -189,14 +196,16 @@ def _rounded(values: torch.Tensor) -> tuple[float, ...]:
     return tuple(round(float(v), 4) for v in values)
 
 
-def _validation_set(wanted: ValidationConfig, config: TrainConfig) -> Sequence[Sample]:
+def validation_set(
+    wanted: ValidationConfig, task: Task, classes: tuple[ClassInfo, ...]
+) -> Sequence[Sample]:
     """Open a validation set, perhaps some of its samples alone."""
     samples = open_dataset(
         wanted.dataset,
         data_root() / wanted.root,
         wanted.split,
-        task=config.task,
-        classes=config.classes,
+        task=task,
+        classes=classes,
     )
     if not wanted.only:
         return samples
