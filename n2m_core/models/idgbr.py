@@ -117,6 +117,7 @@ class Refiner(AbstractNetwork):
         width, deepest = int(self.settings["teacher_width"]), self.denoiser.skip_channels[-1]
         self.projector = _projector(deepest, width) if width else None
         self.has_trained_encoder = False
+        self.codec.eval()
         schedule = make_schedule(SCHEDULE)
         self.register_buffer("signal", schedule.signal, persistent=False)
         self.register_buffer("noise", schedule.noise, persistent=False)
@@ -258,10 +259,11 @@ class CompactConditions(nn.Module):
         self.levels = skip_levels(len(widths), layers)
         self.channels = [2 * widths[level] for level in self.levels]
         self.trunk = ImageTrunk(bands, encoder)
-        if len(self.trunk.channels) != len(widths):
+        if self.trunk.backbone.levels != len(widths) + 1:
             raise ParameterError(
-                f"The image encoder has {len(self.trunk.channels)} levels from a quarter of the "
-                f"size on, the denoiser {len(widths)}; give block_out_channels that fit."
+                f"The image encoder has {self.trunk.backbone.levels} levels from half the size on "
+                f"and the denoiser {len(widths)} from a quarter on; one less is wanted. Give "
+                "block_out_channels that fit."
             )
         self.from_image = nn.ModuleList(
             nn.Sequential(nn.GroupNorm(1, own), nn.Conv2d(own, width, 1), nn.SiLU())

@@ -10,6 +10,7 @@ from n2m_core.diffusion.noise import SCHEDULES
 from n2m_core.errors import ConfigError
 from n2m_core.training.config import TrainConfig, load_config
 from n2m_core.training.pretrain import PretrainConfig
+from n2m_core.training.refine_config import is_refine_config, load_refine_config
 from n2m_core.training.strict_yaml import read_strict
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -37,6 +38,9 @@ def written(tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_configurations_are_valid_and_named_like_their_file(path: Path) -> None:
+    if is_refine_config(path):
+        assert load_refine_config(path).id == path.stem
+        return
     is_pretraining = path.parent.name == "pretrain"
     config = read_strict(path, PretrainConfig if is_pretraining else TrainConfig)
     assert config.id == path.stem
