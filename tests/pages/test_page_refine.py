@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,6 @@ from streamlit.testing.v1 import AppTest
 
 from n2m_core.raster_io import read_image, write_geotiff
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-from tiny_refiners import save_refiner, tiny_refiner
-
 PAGE = "5_Refine"
 
 
@@ -24,8 +20,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that draws rough maps of buildings, and one that refines them."""
     folder = tmp_path_factory.mktemp("checkpoints")
     tiny_checkpoints.write_tiny_checkpoint(folder, "n2m-buildings")
-    classes = tiny_checkpoints.CLASSES["n2m-buildings"]
-    save_refiner(folder, tiny_refiner(classes, name="idgbr-buildings", window_px=128))
+    tiny_checkpoints.write_tiny_refiner(folder, "idgbr-buildings", of="n2m-buildings")
     return folder
 
 
