@@ -73,15 +73,14 @@ def test_guidance_set_to_zero_equals_features_of_zero() -> None:
 
 
 def test_attention_stays_within_its_window() -> None:
-    fusion = GuidedFusion(8, 8)
+    fusion, features = GuidedFusion(8, 8), drawn(1, 8, 16, 16)
     torch.nn.init.normal_(fusion.last.weight)
-    features, c_image, c_rough = drawn(1, 8, 16, 16), drawn(1, 4, 16, 16), drawn(1, 4, 16, 16)
-    other = c_image.clone()
+    guidance = fusion.guidance(drawn(1, 4, 16, 16, seed=1), drawn(1, 4, 16, 16, seed=2))
+    other = guidance.keys_values.detach().clone()
     other[:, :, 3, 12] += 5.0  # in the window of the first rows and last columns
     with torch.no_grad():
-        change = fusion(features, fusion.guidance(c_image, c_rough)) - fusion(
-            features, fusion.guidance(other, c_rough)
-        )
+        moved = fusion(features, LevelGuidance(guidance.mixed, other))
+        change = moved - fusion(features, guidance)
     touched = change.abs().amax(dim=(0, 1)) > 1e-6
     expected = torch.zeros(16, 16, dtype=torch.bool)
     expected[:8, 8:] = True
