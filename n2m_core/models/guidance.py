@@ -133,9 +133,9 @@ class GuidedFusion(nn.Module):
         height, width = asked.shape[2:]
         rows, columns = window_of(height), window_of(width)
         keys, values = keys_values.chunk(2, dim=1)
-        tokens = [self._windows(each, rows, columns) for each in (asked, keys, values)]
+        query, key, value = (self._windows(each, rows, columns) for each in (asked, keys, values))
         bias = self._bias(rows, columns)
-        found = functional.scaled_dot_product_attention(*tokens, attn_mask=bias)
+        found = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         return self._unwindowed(found, (rows, columns), asked.shape)
 
     def _windows(self, features: Tensor, rows: int, columns: int) -> Tensor:

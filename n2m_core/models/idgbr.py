@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from n2m_core.diffusion.noise import make_schedule
+from n2m_core.diffusion.noise import ScheduleName, make_schedule
 from n2m_core.errors import ParameterError
 from n2m_core.models.backbone import COMPACT, Backbone, build_backbone
 from n2m_core.models.guidance import Guidance, GuidedFusion
@@ -39,7 +39,7 @@ from n2m_core.models.label_codec import AbstractCodec, LearnedCodec, PseudoRgbCo
 from n2m_core.models.network import AbstractNetwork, NetworkConfig
 from n2m_core.models.stable_diffusion import UNET, VAE, StableUNet, build_vae
 
-SCHEDULE = "scaled_linear"
+SCHEDULE: ScheduleName = "scaled_linear"
 
 COMPACT_SETTINGS: dict[str, Any] = {
     "latent_channels": 8,
@@ -50,7 +50,7 @@ COMPACT_SETTINGS: dict[str, Any] = {
     "denoiser": {
         "sample_size": 64,
         "layers_per_block": 1,
-        "block_out_channels": [24, 48, 96, 128],
+        "block_out_channels": [24, 40, 80, 128],
         "down_block_types": ["DownBlock2D"] * 3 + ["AttnDownBlock2D"],
         "up_block_types": ["AttnUpBlock2D"] + ["UpBlock2D"] * 3,
         "attention_head_dim": 32,
@@ -154,10 +154,11 @@ class Refiner(AbstractNetwork):
             found = self.conditions(self.codec.encode_picture(image), z_rough)
         else:
             found = self.conditions(image, z_rough)
-        return tuple(
-            fusion.guidance(c_image, c_rough)
-            for fusion, (c_image, c_rough) in zip(self.fusions, found, strict=True)
-        )
+        made = []
+        for fusion, (c_image, c_rough) in zip(self.fusions, found, strict=True):
+            assert isinstance(fusion, GuidedFusion)
+            made.append(fusion.guidance(c_image, c_rough))
+        return tuple(made)
 
     def forward(self, z_t: Tensor, t: Tensor, guidance: Guidance) -> Tensor:
         """Predict eps.

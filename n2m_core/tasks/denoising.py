@@ -163,7 +163,8 @@ class LatentField:
             steps = torch.full((len(z_t),), t, dtype=torch.int64, device=self._device)
             eps = self._refiner(z_t, steps, known).float()
         if self._guidance != 1.0:
-            eps = guided(*eps.chunk(2), self._guidance)
+            told, untold = eps.chunk(2)
+            eps = guided(told, untold, self._guidance)
         found: NDArray[np.float32] = eps.cpu().numpy()
         return found
 

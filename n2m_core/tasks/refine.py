@@ -247,7 +247,8 @@ def _check_rough(rough: Labels, image: GeoImage, card: CheckpointCard) -> None:
 
 def _one_hot(rough: Labels, classes: int) -> NDArray[np.float32]:
     """Share of every class, float32 [K, H, W] of zeros and ones."""
-    return (rough[None] == np.arange(classes, dtype=np.uint8)[:, None, None]).astype(np.float32)
+    indices = np.arange(classes, dtype=np.uint8)[:, None, None]
+    return np.asarray(rough[None] == indices, dtype=np.float32)
 
 
 def _frame(

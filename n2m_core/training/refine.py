@@ -155,7 +155,7 @@ class RefineTrainer(AbstractTrainer):
         error = (model(model.mix(z0, t, eps), t, guidance) - eps).square()
         if options.weight == "velocity":
             error = error / torch.as_tensor(model.signal)[t].square().view(-1, 1, 1, 1)
-        return (error * known).sum() / (known.sum() * error.shape[1]).clamp(min=1)
+        return torch.as_tensor((error * known).sum() / (known.sum() * error.shape[1]).clamp(min=1))
 
 
 def teach_codec(model: Refiner, config: RefineConfig, mixer: CropMixer) -> float:

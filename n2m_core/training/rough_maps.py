@@ -50,7 +50,7 @@ def pack(label: Labels, rough: Labels | None) -> Labels:
     high = np.full_like(label, NOTHING)
     if rough is not None:
         high = np.where(rough == IGNORED, NOTHING, rough)
-    return (low | (high << 4)).astype(np.uint8)
+    return np.asarray(low | (high << 4), dtype=np.uint8)
 
 
 def unpack(packed: Tensor) -> tuple[Tensor, Tensor]:
