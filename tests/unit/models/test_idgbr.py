@@ -186,7 +186,7 @@ def test_the_learned_codec_brings_unseen_maps_back_and_bears_noise() -> None:
             float((codec.decode(z + sigma * drawn(*z.shape)).argmax(1) == labels).float().mean())
             for sigma in (0.0, 0.15)
         )
-    assert clean > 0.985  # background alone is 0.87
+    assert clean > 0.985  # background alone is about 0.9
     assert noisy > 0.97
     assert float(z.mean()) == pytest.approx(0, abs=0.2)
     assert float(z.std()) == pytest.approx(1, abs=0.3)

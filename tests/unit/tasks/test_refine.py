@@ -55,8 +55,8 @@ def test_the_walk_is_ddim_on_the_blended_noise_with_guidance(make_image: ImageFa
 def test_the_same_seed_gives_the_same_map_whatever_the_tiling_order(
     make_image: ImageFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image, rough, model = town(make_image, 96, 120), square(96, 120), tiny_refiner()
-    params = RefineParams(steps=3, seed=11)
+    image, rough, model = town(make_image, 48, 72), square(48, 72), tiny_refiner()
+    params = RefineParams(steps=2, seed=11)
     together = run(image, rough, model, params)
     monkeypatch.setattr(denoising, "BATCH", 1)
     one_by_one = run(image, rough, model, params)
@@ -70,11 +70,11 @@ def test_the_same_seed_gives_the_same_map_whatever_the_tiling_order(
 
 def test_windows_leave_no_seam(make_image: ImageFactory) -> None:
     """Steps between neighbouring pixels are no larger where windows meet than elsewhere."""
-    image = make_image(np.full((3, 160, 160), 90, np.uint8), crs=None)
-    model = tiny_refiner(window_px=64)
-    found = run(image, np.zeros((160, 160), np.uint8), model, RefineParams(steps=4, seed=2))
+    image = make_image(np.full((3, 96, 128), 90, np.uint8), crs=None)
+    model = tiny_refiner(window_px=32)
+    found = run(image, np.zeros((96, 128), np.uint8), model, RefineParams(steps=2, seed=2))
     steps = np.abs(np.diff(found.probabilities[1], axis=1)).mean(axis=0)
-    edges = [47, 95, 143]  # windows of 64 px lie every 48 px
+    edges = [23, 47, 71, 95]  # windows of 32 px lie every 24 px
     assert max(steps[edges]) < steps.mean() + 4 * steps.std()
 
 
