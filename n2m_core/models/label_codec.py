@@ -106,9 +106,12 @@ class LearnedCodec(AbstractCodec):
         super().__init__()
         self.channels = channels
         self.table = ColorTable(classes)
+        block = RGB * self.factor**2
+        # The straight ways find the principal blocks of 4 x 4 px at once; the others refine them.
+        self.straight_in = nn.Conv2d(block, channels, 1)
+        self.straight_out = nn.Conv2d(channels, classes * self.factor**2, 1)
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(self.factor),
-            nn.Conv2d(RGB * self.factor**2, width, 1),
+            nn.Conv2d(block, width, 1),
             nn.SiLU(),
             nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate"),
             nn.SiLU(),
@@ -121,16 +124,17 @@ class LearnedCodec(AbstractCodec):
             nn.Conv2d(width, width, 3, padding=1, padding_mode="replicate"),
             nn.SiLU(),
             nn.Conv2d(width, classes * self.factor**2, 1),
-            nn.PixelShuffle(self.factor),
         )
 
     def encode(self, labels: Tensor) -> Tensor:
         """Give the latent; see `AbstractCodec`."""
-        return torch.as_tensor(self.norm(self.encoder(self.table(labels))))
+        blocks = functional.pixel_unshuffle(self.table(labels), self.factor)
+        return torch.as_tensor(self.norm(self.straight_in(blocks) + self.encoder(blocks)))
 
     def decode(self, z: Tensor) -> Tensor:
         """Give class logits; see `AbstractCodec`."""
-        return torch.as_tensor(self.decoder(z))
+        blocks = self.straight_out(z) + self.decoder(z)
+        return functional.pixel_shuffle(blocks, self.factor)
 
     def reconstruction(self, labels: Tensor, noise: Tensor, sigma: float) -> Tensor:
         """Encode, add noise to the latent, decode."""

@@ -46,7 +46,7 @@ class CodecConfig:
         noise: of variance 1 is added that strong, so that the codec bears it.
     """
 
-    steps: int = 400
+    steps: int = 600
     batch_size: int = 16
     learning_rate: float = 3e-3
     noise: float = 0.15
