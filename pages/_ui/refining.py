@@ -255,14 +255,14 @@ def show_map(source: Source, result: RefineResult, chosen: Chosen) -> None:
         """Make both panels."""
         image, colors = result.image, views.shown_classes(result.card)
         base = image_layer("Picture", image, views.picture(image, chosen.choices))
-        panels = [
+        rough, refined = (
             Panel(title, (base, mask_layer(title, image, labels, colors)))
             for title, labels in (("Rough", result.rough), ("Refined", result.labels))
-        ]
+        )
         setting = shared(result, views.legend(result.card))
         if chosen.view == VIEWS[0]:
-            return maps.swipe_html(*panels, setting)
-        return maps.side_by_side_html(panels, setting)
+            return maps.swipe_html(rough, refined, setting)
+        return maps.side_by_side_html([rough, refined], setting)
 
     html = resources.html(f"{key_of(source, result, chosen)}/{chosen.view}", build)
     st.iframe(html, height="content", alt=f"Rough and refined map of {source.title}")
