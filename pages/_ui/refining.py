@@ -148,7 +148,12 @@ def _controls(card: CheckpointCard) -> tuple[int, float, int, int]:
     )
     state.keep(key, guidance)
     seed = st.number_input(
-        "Seed", min_value=0, step=1, key=state.prepare("ref.w.seed", 0), help="Names the noise."
+        "Seed",
+        min_value=0,
+        max_value=2**31 - 1,
+        step=1,
+        key=state.prepare("ref.w.seed", 0),
+        help="Names the noise.",
     )
     samples = st.segmented_control(
         "Samples",
