@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,8 @@ from n2m_core.cli.files import RASTER_SUFFIXES, VECTOR_SUFFIXES, check_outputs
 from n2m_core.cli.output import Output, score, table
 
 if TYPE_CHECKING:
-    from n2m_core.tasks.refine import RefineResult
+    from n2m_core.geo_image import GeoImage
+    from n2m_core.tasks.refine import RefineParams, RefineResult
 
 EXAMPLE = (
     "Example: n2m refine tile.tif rough.tif --checkpoint idgbr-buildings --out refined.tif "
@@ -86,21 +88,14 @@ def refine(
     if uncertainty is not None and samples < 2:
         raise typer.BadParameter("needs at least --samples 2.", param_hint="--uncertainty")
 
-    from n2m_core import checkpoints
-    from n2m_core.datasets.rough import read_rough
     from n2m_core.raster_io import read_image
-    from n2m_core.tasks import mapping
-    from n2m_core.tasks.refine import RefineParams, run
+    from n2m_core.tasks.refine import RefineParams
 
     params = RefineParams(steps, guidance, seed, samples, resolution)
-    card = checkpoints.read_card(checkpoint)
-    mapping.check_task(card, "refine")
     picture = read_image(image, bands=chosen, nodata=nodata)
-    read = read_rough(rough, picture, card.classes)
-    model = checkpoints.load(checkpoint, device=device)
-    result = run(picture, read.labels, model, params, output.progress)
+    result = _refined(picture, rough, checkpoint, device, params, output)
     payload = {
-        **_facts(result, [*read.notes, *result.notes]),
+        **_facts(result),
         "image": str(image),
         "rough": str(rough),
         "repair": None if truth is None else _repair(truth, result, k),
@@ -110,7 +105,28 @@ def refine(
     output.finish(payload, _lines(payload), payload["notes"])
 
 
-def _facts(result: RefineResult, notes: list[str]) -> dict[str, Any]:
+def _refined(
+    picture: GeoImage,
+    rough: Path,
+    checkpoint: str,
+    device: str,
+    params: RefineParams,
+    output: Output,
+) -> RefineResult:
+    """Read the rough map and refine it."""
+    from n2m_core import checkpoints
+    from n2m_core.datasets.rough import read_rough
+    from n2m_core.tasks import mapping, refine
+
+    card = checkpoints.read_card(checkpoint)
+    mapping.check_task(card, "refine")
+    read = read_rough(rough, picture, card.classes)
+    model = checkpoints.load(checkpoint, device=device)
+    result = refine.run(picture, read.labels, model, params, output.progress)
+    return replace(result, notes=(*read.notes, *result.notes))
+
+
+def _facts(result: RefineResult) -> dict[str, Any]:
     """What the result is, for JSON."""
     from n2m_core.tasks.export import class_figures
 
@@ -127,7 +143,7 @@ def _facts(result: RefineResult, notes: list[str]) -> dict[str, Any]:
         "crs": result.image.crs,
         "changed": result.changed,
         "classes": class_figures(result),
-        "notes": notes,
+        "notes": list(result.notes),
         "seconds": round(result.seconds, 3),
     }
 

@@ -156,8 +156,7 @@ def run(
 
     Args:
         image: the image, of any ground resolution that the checkpoint can bear.
-        rough: class indices on the image's grid, uint8 [H, W]; 255 where the map says nothing. One
-            class alone is a map as well.
+        rough: class indices on the image's grid, uint8 [H, W]; 255 where the map says nothing.
         model: a checkpoint that refines.
         params: the person's choices.
         progress: told after every step; may raise to stop.
@@ -184,8 +183,7 @@ def run(
     assert isinstance(refiner, Refiner)
     share = prepared.lattice.from_image(_one_hot(rough, len(card.classes)), valid)
     field = LatentField(prepared, share, model, refiner, guidance)
-    frames: list[RefineFrame] = []
-    kept = kept_steps(steps, params.frames)
+    frames, kept = list[RefineFrame](), kept_steps(steps, params.frames)
 
     def see(done: int, t: int, z0: torch.Tensor) -> None:
         """Keep what this step expects."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from rasters import ImageFactory
-from tiny_models import BUILDINGS, drawn_scene, segmenter
+from tiny_models import BUILDINGS, cover_mapper, drawn_scene, save_tiny
 from tiny_refiners import cover_refiner, square, tiny_refiner
 
 from n2m_core.checkpoints import LoadedModel
@@ -158,7 +158,7 @@ def test_a_walk_can_be_stopped(make_image: ImageFactory) -> None:
 def test_what_does_not_fit_is_refused(make_image: ImageFactory) -> None:
     image, model = town(make_image), tiny_refiner()
     with pytest.raises(CheckpointError, match="takes one image not for refine"):
-        run(image, square(), segmenter())
+        run(image, square(), cover_mapper())
     with pytest.raises(LabelError, match=r"\(32, 64\) and the image \(64, 64\)"):
         run(image, square(32, 64), model)
     with pytest.raises(LabelError, match="holds class 2; tiny-refiner refines 0 background"):
@@ -226,8 +226,6 @@ def test_the_report_scores_rough_and_refined_maps_side_by_side(make_image: Image
 def test_a_rough_model_of_other_classes_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    from tiny_models import cover_mapper, save_tiny
-
     root = tmp_path_factory.mktemp("checkpoints")
     save_tiny(root, cover_mapper())
     monkeypatch.setenv("N2M_CHECKPOINTS", str(root))
