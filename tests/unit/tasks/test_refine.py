@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -24,7 +23,6 @@ from n2m_core.tasks.refine import RefineParams, RefineResult, run
 from n2m_core.tasks.repairing import COUNTS, repair_codes, repair_report
 
 Labels = NDArray[np.uint8]
-Build = Callable[..., GeoImage]
 
 
 def town(make_image: ImageFactory, height: int = 64, width: int = 64, **place: object) -> GeoImage:
