@@ -284,7 +284,7 @@ def _filled(labels: Labels, known: Mask) -> Labels:
     rows, columns = ndimage.distance_transform_edt(
         ~known, return_distances=False, return_indices=True
     )
-    return labels[rows, columns]
+    return np.asarray(labels[rows, columns], np.int64)
 
 
 def _ellipse(shape: tuple[int, ...], centre: int, diameter_px: Range, rng: Rng) -> Mask:
@@ -303,7 +303,7 @@ def _displaced(labels: Labels, down: Floats, right: Floats) -> Labels:
     height, width = labels.shape
     rows = np.rint(np.arange(height)[:, None] - down).astype(np.int64).clip(0, height - 1)
     columns = np.rint(np.arange(width)[None, :] - right).astype(np.int64).clip(0, width - 1)
-    return labels[rows, columns]
+    return np.asarray(labels[rows, columns], np.int64)
 
 
 def _smooth_field(shape: tuple[int, ...], length_px: float, rng: Rng) -> Floats:
@@ -325,7 +325,7 @@ def _spline(side: int, length_px: float, phase: float) -> Floats:
 
 def _one_hot(labels: Labels, classes: int) -> Floats:
     """One plane a class, float32 [K, H, W]."""
-    return (labels[None] == np.arange(classes)[:, None, None]).astype(np.float32)
+    return np.asarray(labels[None] == np.arange(classes)[:, None, None], np.float32)
 
 
 def _highest(scores: Floats) -> Labels:
