@@ -28,10 +28,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 WINDOW = 8
 HEAD_WIDTH = 32
+EPS = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,12 @@ def window_of(side: int) -> int:
     return min(WINDOW, side & -side)
 
 
+def normalized(features: Tensor) -> Tensor:
+    """Bring each sample to mean 0 and variance 1, float32 [B, C, h, w]."""
+    variance, mean = torch.var_mean(features, dim=(1, 2, 3), correction=0, keepdim=True)
+    return (features - mean) / torch.sqrt(variance + EPS)
+
+
 def _nearness() -> Tensor:
     """Bias of every offset at first, [15, 15]: near places are asked more than far ones."""
     steps = torch.arange(1 - WINDOW, WINDOW)
@@ -108,7 +114,6 @@ class GuidedFusion(nn.Module):
         self.heads = math.gcd(channels, max(1, channels // HEAD_WIDTH))
         self.mix_own = nn.Conv2d(channels, channels, 1, bias=False)
         self.mix_guidance = nn.Conv2d(guide_channels, channels, 1, bias=False)
-        self.norm = nn.GroupNorm(1, channels, affine=False)
         self.query = nn.Conv2d(channels, channels, 1, bias=False)
         self.keys_values = nn.Conv2d(guide_channels, 2 * channels, 1, bias=False)
         self.offsets = nn.Parameter(_nearness().repeat(self.heads, 1, 1))
@@ -124,7 +129,7 @@ class GuidedFusion(nn.Module):
     def forward(self, features: Tensor, level: LevelGuidance) -> Tensor:
         """Give f with the guidance in it, float32 [B, C, h, w]."""
         mixed = self.mix_own(features) + level.mixed
-        asked = self.query(self.norm(mixed))
+        asked = self.query(normalized(mixed))
         mixed = mixed + self.out(self._attended(asked, level.keys_values))
         return features + torch.as_tensor(self.last(mixed))
 
@@ -135,8 +140,8 @@ class GuidedFusion(nn.Module):
         keys, values = keys_values.chunk(2, dim=1)
         query, key, value = (self._windows(each, rows, columns) for each in (asked, keys, values))
         bias = self._bias(rows, columns)
-        found = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return self._unwindowed(found, (rows, columns), asked.shape)
+        scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5 + bias
+        return self._unwindowed(scores.softmax(dim=-1) @ value, (rows, columns), asked.shape)
 
     def _windows(self, features: Tensor, rows: int, columns: int) -> Tensor:
         """Cut [B, C, h, w] into windows, [B * windows, heads, rows * columns, C / heads]."""

@@ -34,7 +34,7 @@ from torch.nn import functional
 from n2m_core.diffusion.noise import ScheduleName, make_schedule
 from n2m_core.errors import ParameterError
 from n2m_core.models.backbone import COMPACT, Backbone, build_backbone
-from n2m_core.models.guidance import Guidance, GuidedFusion
+from n2m_core.models.guidance import Guidance, GuidedFusion, normalized
 from n2m_core.models.label_codec import AbstractCodec, LearnedCodec, PseudoRgbCodec
 from n2m_core.models.network import AbstractNetwork, NetworkConfig
 from n2m_core.models.stable_diffusion import UNET, VAE, StableUNet, build_vae
@@ -267,7 +267,7 @@ class CompactConditions(nn.Module):
                 "block_out_channels that fit."
             )
         self.from_image = nn.ModuleList(
-            nn.Sequential(nn.GroupNorm(1, own), nn.Conv2d(own, width, 1), nn.SiLU())
+            nn.Sequential(nn.Conv2d(own, width, 1), nn.SiLU())
             for own, width in zip(self.trunk.channels, widths, strict=True)
         )
         before = [latent_channels, *widths]
@@ -288,8 +288,10 @@ class CompactConditions(nn.Module):
 
     def forward(self, image: Tensor, z_rough: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Give (c_image, c_rough) for every fusion."""
+        # Not nn.GroupNorm: its backward crashes on the processor where the input needs no gradient.
         seen = [
-            project(each) for project, each in zip(self.from_image, self.trunk(image), strict=True)
+            project(normalized(each))
+            for project, each in zip(self.from_image, self.trunk(image), strict=True)
         ]
         told = [z_rough]
         for stage in self.from_rough:
