@@ -37,7 +37,7 @@ class Measurement:
     def command(self, checkpoint: str) -> str:
         """The line that a person types."""
         words = f"n2m evaluate {self.task} --checkpoint {checkpoint} --root {self.root}"
-        return f"{words} {self.options}".rstrip() + " --json"
+        return " ".join(f"{words} {self.options} --json".split())
 
     @property
     def preparation(self) -> str:
@@ -67,6 +67,10 @@ BUILDINGS = (
     ),
     held_out("segment", "segment"),
 )
+LAND_COVER = (
+    Measurement("Dubai, place 4", "segment", "$N2M_DATA/landcover/val", "--dataset folder"),
+    held_out("landcover", "segment"),
+)
 CHANGE = (
     Measurement(
         "four real pairs",
@@ -76,13 +80,22 @@ CHANGE = (
     ),
     held_out("change", "change"),
 )
+
+
+def refined(measurements: tuple[Measurement, ...], rough: str) -> tuple[Measurement, ...]:
+    """The same imagery for a refiner, which is given a checkpoint's own maps."""
+    return tuple(
+        replace(each, task="refine", options=f"{each.options.replace(CURVE, '')} --rough {rough}")
+        for each in measurements
+    )
+
+
 MEASUREMENTS: dict[str, tuple[Measurement, ...]] = {
     "n2m-buildings": BUILDINGS,
     "n2m-buildings-plain": BUILDINGS,
-    "n2m-landcover": (
-        Measurement("Dubai, place 4", "segment", "$N2M_DATA/landcover/val", "--dataset folder"),
-        held_out("landcover", "segment"),
-    ),
+    "n2m-landcover": LAND_COVER,
+    "idgbr-buildings": refined(BUILDINGS, "n2m-buildings"),
+    "idgbr-landcover": refined(LAND_COVER, "n2m-landcover"),
     "n2m-forest": (
         Measurement(
             "Amazon, tiles kept out", "segment", "$N2M_DATA/forest/val", "--dataset folder"

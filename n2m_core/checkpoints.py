@@ -25,7 +25,7 @@ from n2m_core.models.network import AbstractNetwork, channels_last
 from n2m_core.models.storing import read_network, save_network
 from n2m_core.normalize import Normalization
 
-Task = Literal["segment", "change"]
+Task = Literal["segment", "change", "refine"]
 
 CARD = "card.json"
 FUSION_TASK = "fuse"
@@ -100,6 +100,8 @@ class CheckpointCard:
             normalisation see the whole window, so maps depend on it: it is that of the training
             crops, or one chosen on a validation set.
         twin: id of the checkpoint trained alike but for the noise, if there is one.
+        sampling_steps: DDIM steps of a map, of a checkpoint that refines.
+        guidance: weight of classifier-free guidance, of a checkpoint that refines.
         metrics: what `n2m evaluate` printed, each with the command that prints it again.
     """
 
@@ -124,6 +126,8 @@ class CheckpointCard:
     sha256: str
     window_px: int = 128
     twin: str | None = None
+    sampling_steps: int | None = None
+    guidance: float | None = None
     metrics: tuple[dict[str, Any], ...] = field(default=())
 
     def process(self) -> NoiseProcess:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from n2m_core import __version__
-from n2m_core.cli import catalogue, fusing, learning, log, maps, scores, trajectories
+from n2m_core.cli import catalogue, fusing, learning, log, maps, refining, scores, trajectories
 from n2m_core.errors import CancelledError, N2MError
 
 INTERRUPTED = 130
@@ -50,6 +50,9 @@ app.command("fuse", short_help="Make the fine image of a coarse date.", epilog=f
     fusing.fuse
 )
 scores.app.command("fusion", epilog=fusing.EVALUATE_EXAMPLE)(fusing.evaluate_fusion)
+app.command("refine", short_help="Sharpen the boundaries of a rough map.", epilog=refining.EXAMPLE)(
+    refining.refine
+)
 app.add_typer(scores.app, name="evaluate")
 app.command(
     "pretrain",

@@ -12,7 +12,7 @@ from n2m_core.cli import options
 from n2m_core.cli.output import Output, score, table
 
 if TYPE_CHECKING:
-    from n2m_core.checkpoints import Task
+    from n2m_core.datasets.base import Task
     from n2m_core.tasks.evaluate import EvaluateParams
 
 SEGMENT_EXAMPLE = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,4 +44,16 @@ __all__ = [
     "HeunDiscreteScheduler",
     "PNDMScheduler",
     "UNet2DModel",
+    "stable_diffusion_parts",
 ]
+
+
+def stable_diffusion_parts() -> tuple[Any, Any]:
+    """Give the classes `UNet2DConditionModel` and `AutoencoderKL`.
+
+    They are imported when asked for, since only Stable Diffusion's users need them; Any, since
+    diffusers' classes carry no usable types.
+    """
+    with _unseen("transformers"):
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+    return UNet2DConditionModel, AutoencoderKL

@@ -46,13 +46,19 @@ from n2m_core.diffusion.library import (
 from n2m_core.errors import ParameterError
 
 NoiseKind = Literal["gaussian", "swap", "self", "none"]
-ScheduleName = Literal["ddpm", "ddim", "pndm", "heun", "cosine"]
+MixSchedule = Literal["ddpm", "ddim", "pndm", "heun", "cosine"]
+"""Schedules that an image is mixed by."""
+ScheduleName = Literal[MixSchedule, "scaled_linear"]
+"""`scaled_linear` is Stable Diffusion's, for latents."""
 NOISE_KINDS: tuple[NoiseKind, ...] = get_args(NoiseKind)
-SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
+SCHEDULES: tuple[MixSchedule, ...] = get_args(MixSchedule)
 
 TIMESTEPS = 1000
 BETA_START = 1e-4
 BETA_END = 0.02
+SCALED_BETA_START = 0.00085
+SCALED_BETA_END = 0.012
+"""Of Stable Diffusion (Rombach et al., CVPR 2022): betas linear in their square roots."""
 
 _GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)  # Steele, Lea, Flood 2014, SplitMix64
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -95,10 +101,11 @@ def make_schedule(name: ScheduleName) -> Schedule:
     DDPM, DDIM and PNDM share sqrt(alpha_bar) and sqrt(1 - alpha_bar): they differ in how they step
     backwards, which a single pass never does. Heun adds sigma n to an unscaled x0, that is DDPM's
     x_t divided by sqrt(alpha_bar). Cosine is DDPM with alpha_bar[t] = f(t + 1) / f(0),
-    f(t) = cos^2((t / T + 0.008) / 1.008 pi / 2), and betas of at most 0.999.
+    f(t) = cos^2((t / T + 0.008) / 1.008 pi / 2), and betas of at most 0.999. Scaled linear is DDPM
+    with sqrt(beta) linear from sqrt(0.00085) to sqrt(0.012).
 
     Args:
-        name: one of `SCHEDULES`.
+        name: one of `SCHEDULES`, or "scaled_linear".
 
     Returns:
         The schedule over 1000 timesteps.
@@ -118,16 +125,29 @@ def make_schedule(name: ScheduleName) -> Schedule:
         return Schedule(name, torch.ones_like(sigma), sigma)
     if name == "cosine":
         betas["beta_schedule"] = "squaredcos_cap_v2"
+    if name == "scaled_linear":
+        betas = scaled_linear_betas()
     kinds: dict[str, Any] = {
         "ddpm": DDPMScheduler,
         "ddim": DDIMScheduler,
         "pndm": PNDMScheduler,
         "cosine": DDPMScheduler,
+        "scaled_linear": DDPMScheduler,
     }
     if name not in kinds:
         raise ParameterError(f"Schedule '{name}' is unknown; choose one of {', '.join(SCHEDULES)}.")
     alpha_bar = _alpha_bar(kinds[name], betas)
     return Schedule(name, alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
+
+
+def scaled_linear_betas() -> dict[str, Any]:
+    """Give the entries of a diffusers scheduler with Stable Diffusion's betas."""
+    return {
+        "num_train_timesteps": TIMESTEPS,
+        "beta_start": SCALED_BETA_START,
+        "beta_end": SCALED_BETA_END,
+        "beta_schedule": "scaled_linear",
+    }
 
 
 def _alpha_bar(scheduler: Any, betas: dict[str, Any]) -> Tensor:  # noqa: ANN401

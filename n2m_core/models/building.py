@@ -1,10 +1,11 @@
-"""From a configuration to its network, Noise2Map or a peer."""
+"""From a configuration to its network: Noise2Map, a peer, or IDGBR."""
 
 from __future__ import annotations
 
 from n2m_core.errors import ParameterError
+from n2m_core.models.idgbr import Refiner
 from n2m_core.models.multitask import MultiTask
-from n2m_core.models.network import NETWORKS, AbstractNetwork, NetworkConfig
+from n2m_core.models.network import NETWORKS, REFINERS, AbstractNetwork, NetworkConfig
 from n2m_core.models.noise2map import Noise2Map
 from n2m_core.models.peers.changeformer import ChangeFormer
 from n2m_core.models.peers.ddpm_cd import FrozenFeatureDetector
@@ -37,10 +38,13 @@ def build(config: NetworkConfig) -> AbstractNetwork:
         "siamese-unet": SiameseUNet,
         "changeformer": ChangeFormer,
         "ddpm-cd": FrozenFeatureDetector,
+        "idgbr": Refiner,
+        "idgbr-paper": Refiner,
     }
     if config.variant not in networks:
         raise ParameterError(
-            f"There is no network '{config.variant}'; choose one of {', '.join(NETWORKS)}."
+            f"There is no network '{config.variant}'; choose one of "
+            f"{', '.join((*NETWORKS, *REFINERS))}."
         )
     if config.pair_classes is not None:
         return MultiTask(config)

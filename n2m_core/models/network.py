@@ -28,8 +28,11 @@ PeerName = Literal[
 """Networks that Noise2Map is compared with; see `models.peers`."""
 NetworkName = Literal["compact", "paper", PeerName]
 """Noise2Map in two sizes, and its peers."""
+RefinerName = Literal["idgbr", "idgbr-paper"]
+"""IDGBR in two sizes; see `models.idgbr`."""
 PEERS: tuple[PeerName, ...] = get_args(PeerName)
 NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
+REFINERS: tuple[RefinerName, ...] = get_args(RefinerName)
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -39,7 +42,7 @@ class NetworkConfig:
     """What it takes to build the network again.
 
     Attributes:
-        variant: Noise2Map's size ("compact" or "paper"), or the name of a peer.
+        variant: Noise2Map's size ("compact" or "paper"), the name of a peer, or IDGBR's.
         in_channels: bands of the input; both dates counted for a pair.
         classes: number of logits.
         time_conditioning: whether t reaches the network; False gives every sample the embedding of
@@ -52,7 +55,7 @@ class NetworkConfig:
             alone); `in_channels` and `classes` are then those of images. None for one task.
     """
 
-    variant: NetworkName
+    variant: NetworkName | RefinerName
     in_channels: int
     classes: int
     time_conditioning: bool = True
@@ -66,7 +69,7 @@ class NetworkConfig:
 
 
 class AbstractNetwork(nn.Module, ABC):
-    """A network from an input and its timestep to class logits of the input's size.
+    """A network that a checkpoint holds.
 
     Attributes:
         config: builds the same network again.
@@ -84,6 +87,22 @@ class AbstractNetwork(nn.Module, ABC):
     def design(self) -> str:
         """What the network is, a few words for the checkpoint's card."""
 
+    def check_sides(self, x_t: Tensor) -> None:
+        """Check the input's size.
+
+        Raises:
+            ParameterError: height or width is not a multiple of `multiple`.
+        """
+        if x_t.shape[2] % self.multiple or x_t.shape[3] % self.multiple:
+            raise ParameterError(
+                f"Input is {x_t.shape[2]}x{x_t.shape[3]}; "
+                f"both sides must be multiples of {self.multiple}. Pad it."
+            )
+
+
+class AbstractMapper(AbstractNetwork):
+    """A network from an input and its timestep to class logits of the input's size."""
+
     @abstractmethod
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Give class logits in one pass.
@@ -98,18 +117,6 @@ class AbstractNetwork(nn.Module, ABC):
         Raises:
             ParameterError: height or width is not a multiple of `multiple`.
         """
-
-    def check_sides(self, x_t: Tensor) -> None:
-        """Check the input's size.
-
-        Raises:
-            ParameterError: height or width is not a multiple of `multiple`.
-        """
-        if x_t.shape[2] % self.multiple or x_t.shape[3] % self.multiple:
-            raise ParameterError(
-                f"Input is {x_t.shape[2]}x{x_t.shape[3]}; "
-                f"both sides must be multiples of {self.multiple}. Pad it."
-            )
 
 
 def bands_of_one_date(config: NetworkConfig) -> int:

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from n2m_core.models.backbone import build_backbone
 from n2m_core.models.network import (
-    AbstractNetwork,
+    AbstractMapper,
     NetworkConfig,
     bands_of_one_date,
     stacked_dates,
@@ -35,7 +35,7 @@ UP_CHANNELS = 16
 EDGE_CHANNELS = 8
 
 
-class Noise2Map(AbstractNetwork):
+class Noise2Map(AbstractMapper):
     """Backbone between an input and an output convolution (paper) or a strided stem (compact)."""
 
     def __init__(self, config: NetworkConfig) -> None:

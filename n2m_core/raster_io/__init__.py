@@ -9,8 +9,10 @@
 | warping | from one grid to another |
 | writing | a `GeoImage` becomes a cloud optimised GeoTIFF, whole or not at all |
 | tracing | labelled pixels become polygon rings |
+| burning | polygons become labelled pixels |
 """
 
+from n2m_core.raster_io.burning import burn_polygons
 from n2m_core.raster_io.ground import (
     ground_areas_m2,
     ground_size_m,
@@ -34,6 +36,7 @@ __all__ = [
     "MAX_PIXELS",
     "Resampling",
     "align_to",
+    "burn_polygons",
     "geotiff_bytes",
     "ground_areas_m2",
     "ground_size_m",

@@ -18,17 +18,22 @@ from n2m_core.tasks.labelling import (
 from n2m_core.tasks.params import MapParams
 from n2m_core.tasks.result import MapResult
 
+NEEDS: dict[Task, str] = {
+    "segment": "one image",
+    "change": "two images, before and after,",
+    "refine": "an image and a rough map",
+}
+
 
 def check_task(card: CheckpointCard, task: Task) -> None:
-    """Refuse a checkpoint that was trained for the other task.
+    """Refuse a checkpoint that was trained for another task.
 
     Raises:
         CheckpointError: it was.
     """
     if card.task != task:
-        needs = "one image" if card.task == "segment" else "two images, before and after,"
         raise CheckpointError(
-            f"Checkpoint {card.id} is for {card.task} and takes {needs} not for {task}. "
+            f"Checkpoint {card.id} is for {card.task} and takes {NEEDS[card.task]} not for {task}. "
             f"Choose a {task} checkpoint."
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from n2m_core.checkpoints import CheckpointCard
 from n2m_core.datasets import truth
+from n2m_core.datasets.base import Task
 from n2m_core.datasets.truth import Truth
 from n2m_core.geo_image import GeoImage
 
@@ -30,4 +31,5 @@ def read_truth(
         LabelError: values, colours or size do not fit the classes or the image.
         NoOverlapError: label and image lie on different ground.
     """
-    return truth.read_truth(path, image, card.classes, task=card.task, ignore=ignore)
+    task: Task = "change" if card.task == "change" else "segment"
+    return truth.read_truth(path, image, card.classes, task=task, ignore=ignore)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from n2m_core.checkpoints import ClassInfo, Task
+from n2m_core.checkpoints import ClassInfo
+from n2m_core.datasets.base import Task
 from n2m_core.datasets.opening import DatasetName
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseKind, ScheduleName
 from n2m_core.errors import ConfigError

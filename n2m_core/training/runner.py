@@ -17,13 +17,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from n2m_core.checkpoints import (
     CheckpointCard,
+    ClassInfo,
     ImageStatistics,
     LoadedModel,
     TrainingRecord,
     network_for,
     save_checkpoint,
 )
-from n2m_core.datasets.base import Sample
+from n2m_core.datasets.base import Sample, Task
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.geo_image import Progress
 from n2m_core.models.network import AbstractNetwork
@@ -35,7 +36,7 @@ from n2m_core.tasks.tally import ScoredMap, Setting
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
 from n2m_core.training.corruption import corrupt
 from n2m_core.training.loop import AbstractTrainer, RunParams, TrainResult
-from n2m_core.training.sources import data_root
+from n2m_core.training.sources import CropMixer, data_root
 from n2m_core.training.supervised import Exercise, Trainer
 
 BANDS = ("red", "green", "blue")
@@ -114,7 +115,7 @@ def run_exercises(
         DatasetError: a validation set lacks files.
     """
     sets = [
-        (exercise, wanted, _validation_set(wanted, exercise.config))
+        (exercise, wanted, validation_set(wanted, exercise.config.task, exercise.config.classes))
         for exercise in exercises
         for wanted in exercise.config.validation
     ]
@@ -154,10 +155,15 @@ def export(
         for exercise in exercises
     )
     folder = save_checkpoint(checkpoints, result.model, first, fp16_weights(result.model), others)
-    for name in ("curve.csv", "validation.csv"):
-        if (trainer.run.folder / name).exists():
-            shutil.copyfile(trainer.run.folder / name, folder / name)
+    copy_curves(trainer.run.folder, folder)
     return TrainSummary(folder, result.steps, result.minutes, result.finished)
+
+
+def copy_curves(run_folder: Path, folder: Path) -> None:
+    """Copy a run's learning curves into its checkpoint."""
+    for name in ("curve.csv", "validation.csv"):
+        if (run_folder / name).exists():
+            shutil.copyfile(run_folder / name, folder / name)
 
 
 def describe(
@@ -198,7 +204,7 @@ def describe(
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             init_from=config.init_from or config.network.backbone_from,
         ),
-        image_statistics=_statistics(exercise),
+        image_statistics=image_statistics(exercise.mixer, config.seed),
         license=config.license,
         limits=config.limits,
         sha256=hashlib.sha256(fp16_weights(network)).hexdigest(),
@@ -222,10 +228,10 @@ def device_name(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} thread(s)"
 
 
-def _statistics(exercise: Exercise) -> ImageStatistics:
+def image_statistics(mixer: CropMixer, seed: int) -> ImageStatistics:
     """Measure the images that the network was trained on, as they come from the mixer."""
-    rng = np.random.default_rng(exercise.config.seed)
-    crops = [exercise.mixer.draw(rng).image[:3] for _ in range(STATISTIC_CROPS)]
+    rng = np.random.default_rng(seed)
+    crops = [mixer.draw(rng).image[:3] for _ in range(STATISTIC_CROPS)]
     means = torch.stack([crop.mean((1, 2)) for crop in crops])
     stds = torch.stack([crop.std((1, 2)) for crop in crops])
     return ImageStatistics(
@@ -237,14 +243,16 @@ def _rounded(values: torch.Tensor) -> tuple[float, ...]:
     return tuple(round(float(v), 4) for v in values)
 
 
-def _validation_set(wanted: ValidationConfig, config: TrainConfig) -> Sequence[Sample]:
+def validation_set(
+    wanted: ValidationConfig, task: Task, classes: tuple[ClassInfo, ...]
+) -> Sequence[Sample]:
     """Open a validation set, perhaps some of its samples alone."""
     samples = open_dataset(
         wanted.dataset,
         data_root() / wanted.root,
         wanted.split,
-        task=config.task,
-        classes=config.classes,
+        task=task,
+        classes=classes,
     )
     if not wanted.only:
         return samples

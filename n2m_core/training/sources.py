@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from n2m_core.checkpoints import ClassInfo, DataCredit, Task
-from n2m_core.datasets.base import Sample
+from n2m_core.checkpoints import ClassInfo, DataCredit
+from n2m_core.datasets.base import Sample, Task
 from n2m_core.datasets.folder import FolderChange, FolderSegmentation
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.datasets.unlabelled import UnlabelledImages

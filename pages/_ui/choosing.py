@@ -60,7 +60,7 @@ def scene_and_model(
     with st.container(horizontal=True, gap="medium"):
         task = _task(page, asked)
         steps = _step_count(page, first)
-        middle_px = EXTENTS[_extent(page)] if has_extent else None
+        middle_px = EXTENTS[extent(page)] if has_extent else None
     with left:
         source = inputs.pick_source(task, asked.get("sample"))
     with right:
@@ -106,17 +106,17 @@ def _step_count(page: str, first: int) -> int:
     return state.keep(key, count or first)
 
 
-def _extent(page: str) -> str:
-    """Which part of the scene to look at."""
+def extent(page: str) -> str:
+    """Which part of the scene to look at, one of `EXTENTS`."""
     key = f"{page}.w.extent"
-    extent = st.segmented_control(
+    picked = st.segmented_control(
         "Extent",
         list(EXTENTS),
         key=state.prepare(key, next(iter(EXTENTS)), list(EXTENTS)),
         required=True,
         help="A part from the middle is quicker, and its pixels are larger on the screen.",
     )
-    return state.keep(key, extent or next(iter(EXTENTS)))
+    return state.keep(key, picked or next(iter(EXTENTS)))
 
 
 def pick(key: str, label: str, options: dict[str, str]) -> str:

@@ -119,8 +119,7 @@ def numbers(
         "source": source.title,
         "checkpoint": result.card.id,
         "license": result.card.license,
-        "timestep": result.timestep,
-        "x_t_mixed": result.is_mixed,
+        **_how(result),
         "threshold": choices.threshold,
         "min_area_m2": choices.min_area_m2,
         "resolution_m": choices.resolution_m or result.image.resolution_m,
@@ -129,6 +128,16 @@ def numbers(
         "scores": report,
     }
     return json.dumps(facts, indent=2, ensure_ascii=False).encode()
+
+
+def _how(result: MapResult) -> dict[str, Any]:
+    """How the network made a map."""
+    from n2m_core.tasks.refine import RefineResult
+
+    if isinstance(result, RefineResult):
+        names = ("steps", "guidance", "seed", "samples", "changed")
+        return {name: getattr(result, name) for name in names}
+    return {"timestep": result.timestep, "x_t_mixed": result.is_mixed}
 
 
 def trajectory(page: str, source: Source, result: TrajectoryResult, key: str) -> None:

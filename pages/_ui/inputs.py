@@ -6,7 +6,7 @@ its message and leaves everything that was there. They stay for the session, on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,10 @@ from pages._ui.uploads import Upload
 
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
+
+
+OWN_ROUGH = "own"
+"""Choice of a rough map that the person brought."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def pick_card(task: str, asked: str | None) -> CheckpointCard | None:
     return cards[state.keep(key, chosen)]
 
 
-_TASKS = {"segment": "segmentation", "change": "change detection"}
+_TASKS = {"segment": "segmentation", "change": "change detection", "refine": "refinement"}
 
 
 def say_what_is_missing(task: str | None = None) -> None:
@@ -146,7 +150,30 @@ def upload_truth(source: Source) -> Path | None:
     return kept.path if kept else None
 
 
-def uploader(key: str, label: str, take: Callable[[Upload], None]) -> None:
+def upload_rough(source: Source, image: GeoImage, card: CheckpointCard) -> Upload | None:
+    """A place to drop a rough map of a scene; gives the one that the session has for it."""
+    key = f"rough.{source.id}.{card.id}"
+
+    def take(kept: Upload) -> None:
+        """Keep a rough map that fits the scene, and choose it."""
+        from n2m_core.datasets.rough import read_rough
+
+        read_rough(kept.path, image, card.classes)
+        st.session_state[f"{key}.kept"] = kept
+        state.put(f"rough.w.{card.id}", OWN_ROUGH)
+
+    types = (*uploads.IMAGE_TYPES, *uploads.POLYGON_TYPES)
+    uploader(key, "Your own rough map", take, types)
+    kept: Upload | None = st.session_state.get(f"{key}.kept")
+    return kept
+
+
+def uploader(
+    key: str,
+    label: str,
+    take: Callable[[Upload], None],
+    types: Sequence[str] = uploads.IMAGE_TYPES,
+) -> None:
     """One upload field; its problem, if it had one, stands under it."""
     turn = st.session_state.setdefault(f"{key}.turn", 0)
     widget = f"{key}.w.{turn}"
@@ -163,7 +190,7 @@ def uploader(key: str, label: str, take: Callable[[Upload], None]) -> None:
         except N2MError as error:
             st.session_state[f"{key}.problem"] = (file.name, error)
 
-    st.file_uploader(label, type=list(uploads.IMAGE_TYPES), key=widget, on_change=changed)
+    st.file_uploader(label, type=list(types), key=widget, on_change=changed)
     problem = st.session_state.get(f"{key}.problem")
     if problem is not None:
         name, error = problem

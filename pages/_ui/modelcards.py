@@ -108,10 +108,13 @@ def _metrics(card: CheckpointCard) -> None:
 def _facts(card: CheckpointCard) -> None:
     """The network and how it makes a map."""
     step = f"{card.inference_timestep}, {'x_t mixed' if card.mix_at_inference else 'clean image'}"
+    made = ("Map made at t", step)
+    if card.task == "refine":
+        made = ("Map made by", f"{card.sampling_steps} DDIM steps, guidance {card.guidance:g}")
     rows = [
         ("Task", card.task),
         ("Noise process", f"{card.noise_process}, {card.schedule}"),
-        ("Map made at t", step),
+        made,
         ("Trained for", f"{card.resolution_m:g} m per pixel, {', '.join(card.bands)}"),
         ("Network", card.backbone),
         ("Parameters", f"{card.parameters:,}"),

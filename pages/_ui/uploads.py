@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 IMAGE_TYPES = ("tif", "tiff", "png", "jpg", "jpeg")
+POLYGON_TYPES = ("geojson", "gpkg")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def keep(file: UploadedFile) -> Upload:
     digest = hashlib.sha256(data).hexdigest()
     name = PurePosixPath(file.name.replace("\\", "/")).name[:120] or "upload"
     suffix = Path(name).suffix.lower()
-    if suffix.lstrip(".") not in IMAGE_TYPES:
+    if suffix.lstrip(".") not in (*IMAGE_TYPES, *POLYGON_TYPES):
         suffix = ".bin"
     path = Path(_session_folder().name) / f"{digest[:24]}{suffix}"
     if not path.exists():

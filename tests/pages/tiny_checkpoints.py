@@ -15,8 +15,10 @@ from n2m_core.checkpoints import (
     ImageStatistics,
     Task,
     TrainingRecord,
+    read_card,
     save_checkpoint,
 )
+from n2m_core.models.building import build
 from n2m_core.models.multitask import MultiTask
 from n2m_core.models.network import AbstractNetwork
 from n2m_core.models.noise2map import NetworkConfig, Noise2Map
@@ -125,6 +127,30 @@ def card_of(
 
 
 BOTH: tuple[tuple[str, Task], ...] = (("n2m-buildings", "segment"), ("n2m-change", "change"))
+
+
+def write_tiny_refiner(root: Path, name: str, *, of: str, seed: int = 3) -> Path:
+    """Write an untrained refiner for the classes of a checkpoint that `root` holds."""
+    torch.manual_seed(seed)
+    classes = len(CLASSES[of])
+    model = build(NetworkConfig("idgbr", 3, classes, overrides=_SMALL_REFINER))
+    weights = fp16_weights(model)
+    card = dataclasses.replace(
+        read_card(of, root=root),
+        id=name,
+        title=f"Tiny {name}",
+        task="refine",
+        schedule="scaled_linear",
+        backbone="IDGBR, a few channels, untrained",
+        sha256=hashlib.sha256(weights).hexdigest(),
+        window_px=128,
+        twin=None,
+        sampling_steps=3,
+        guidance=2.0,
+    )
+    return save_checkpoint(root, model, card, weights)
+
+
 _CHANGE = ("n2m-change", "n2m-wildfire")
 _SMALL = {
     "in_channels": 8,
@@ -135,4 +161,16 @@ _SMALL = {
     "up_block_types": ["UpBlock2D", "UpBlock2D"],
     "layers_per_block": 1,
     "attention_head_dim": 4,
+}
+_SMALL_REFINER = {
+    "latent_channels": 4,
+    "codec_width": 8,
+    "denoiser": {key: value for key, value in _SMALL.items() if "channels" not in key}
+    | {"block_out_channels": [8, 8]},
+    "image_encoder": {
+        **_SMALL,
+        "block_out_channels": [8, 8, 8],
+        "down_block_types": ["DownBlock2D"] * 3,
+        "up_block_types": ["UpBlock2D"] * 3,
+    },
 }

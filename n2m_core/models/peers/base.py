@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from n2m_core.errors import ParameterError
-from n2m_core.models.network import AbstractNetwork, NetworkConfig
+from n2m_core.models.network import AbstractMapper, NetworkConfig
 
 
-class AbstractPeer(AbstractNetwork):
+class AbstractPeer(AbstractMapper):
     """A network that looks at clean images and knows no timestep.
 
     Attributes:
@@ -56,7 +56,7 @@ class AbstractPeer(AbstractNetwork):
         return self.DESIGN
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """Give class logits; see `AbstractNetwork`. t is not looked at."""
+        """Give class logits; see `AbstractMapper`. t is not looked at."""
         self.check_sides(x_t)
         return self.logits(x_t)
 

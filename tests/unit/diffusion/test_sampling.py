@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from n2m_core.diffusion.noise import make_schedule
-from n2m_core.diffusion.sampling import Prediction, sample
+from n2m_core.diffusion.sampling import Prediction, guided, sample
 from n2m_core.errors import ParameterError
 
 MEAN, SPREAD = 0.1, 0.25
@@ -77,3 +77,39 @@ def test_steps_run_from_999_down_and_are_told() -> None:
 def test_steps_and_eta_out_of_range_are_refused(steps: int, eta: float) -> None:
     with pytest.raises(ParameterError):
         sample(ideal_image, normal(0), prediction="sample", steps=steps, eta=eta)
+
+
+def test_latents_have_stable_diffusions_betas_and_are_not_clipped() -> None:
+    schedule = make_schedule("scaled_linear")
+    assert float(schedule.signal[999] ** 2) == pytest.approx(0.00466, abs=1e-5)
+    mean, spread = 3.0, 0.5  # far outside [-1, 1]
+
+    def ideal(z_t: Tensor, t: Tensor) -> Tensor:
+        """E[eps | z_t] when every value of z0 is normal."""
+        signal, noise = schedule.signal[t[0]], schedule.noise[t[0]]
+        gain = signal * spread**2 / (signal**2 * spread**2 + noise**2)
+        z0 = mean + gain * (z_t - signal * mean)
+        return (z_t - signal * z0) / noise
+
+    seen: list[tuple[int, int]] = []
+    latents = sample(
+        ideal,
+        normal(0),
+        prediction="epsilon",
+        steps=200,
+        is_latent=True,
+        seen=lambda done, t, _: seen.append((done, t)),
+    )
+    # The walk should start from 0.068 mean + noise; plain noise lies 0.068 mean standard deviations
+    # too low, and the walk, which is linear here, keeps that: 3 - 0.5 x 0.068 x 3.
+    assert latents.mean().item() == pytest.approx(2.898, abs=0.03)
+    assert latents.std().item() == pytest.approx(spread, abs=0.03)
+    assert seen[0] == (1, 999)
+    assert [done for done, _ in seen] == list(range(1, 201))
+
+
+def test_guidance_extrapolates_from_what_is_known_without_it() -> None:
+    told, untold = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 1.0])
+    assert guided(told, untold, 3.0).tolist() == [4.0, -5.0]
+    assert torch.equal(guided(told, untold, 1.0), told)
+    assert torch.equal(guided(told, untold, 0.0), untold)

@@ -1,0 +1,292 @@
+"""`n2m refine` and `n2m evaluate refine`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from n2m_core.cli import options, scores
+from n2m_core.cli.files import RASTER_SUFFIXES, VECTOR_SUFFIXES, check_outputs
+from n2m_core.cli.output import Output, score, table
+
+if TYPE_CHECKING:
+    from n2m_core.geo_image import GeoImage
+    from n2m_core.tasks.refine import RefineParams, RefineResult
+
+EXAMPLE = (
+    "Example: n2m refine tile.tif rough.tif --checkpoint idgbr-buildings --out refined.tif "
+    "--samples 4 --uncertainty spread.tif"
+)
+EVALUATE_EXAMPLE = (
+    "Example: n2m evaluate refine --checkpoint idgbr-buildings --rough n2m-buildings --dataset "
+    "folder --root tiles --json"
+)
+COUNTS = ("kept", "repaired", "missed", "broken", "invented")
+
+Steps = Annotated[
+    int | None,
+    typer.Option("--steps", metavar="N", help="DDIM steps, 1..1000, in place of the card's."),
+]
+Guidance = Annotated[
+    float | None,
+    typer.Option("--guidance", metavar="W", help="Weight of image and rough map; 1 is plain."),
+]
+Samples = Annotated[
+    int, typer.Option("--samples", metavar="N", help="Noise draws whose maps are averaged.")
+]
+RepairK = Annotated[
+    float, typer.Option("--k", metavar="K", help="Weight of broken pixels in the repair score.")
+]
+
+
+def refine(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image, of any size.")],
+    rough: Annotated[
+        Path,
+        typer.Argument(metavar="ROUGH", help="Its rough map: a raster, or polygons as .geojson."),
+    ],
+    checkpoint: options.Checkpoint,
+    out: options.MapFile,
+    probabilities: options.ProbabilityFile = None,
+    vector: options.VectorFile = None,
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(
+            "--uncertainty",
+            metavar="U.tif",
+            help="Also write how many samples differ from the map; needs --samples.",
+        ),
+    ] = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    samples: Samples = 1,
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", metavar="LABEL", help="What is really there, to count repairs."),
+    ] = None,
+    k: RepairK = 1.0,
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    resolution: options.Resolution = None,
+    bands: options.Bands = None,
+    nodata: options.Nodata = None,
+    is_json: options.Json = False,
+) -> None:
+    """Regenerate the boundaries of a rough map; the result lies on the image's grid."""
+    chosen = options.whole_numbers(bands, "--bands")
+    output = Output(is_json=is_json)
+    outputs = {
+        "--out": (out, RASTER_SUFFIXES),
+        "--probabilities": (probabilities, RASTER_SUFFIXES),
+        "--vector": (vector, VECTOR_SUFFIXES),
+        "--uncertainty": (uncertainty, RASTER_SUFFIXES),
+    }
+    check_outputs(outputs, [image, rough, *([] if truth is None else [truth])])
+    if uncertainty is not None and samples < 2:
+        raise typer.BadParameter("needs at least --samples 2.", param_hint="--uncertainty")
+
+    from n2m_core.raster_io import read_image
+    from n2m_core.tasks.refine import RefineParams
+
+    params = RefineParams(steps, guidance, seed, samples, resolution)
+    picture = read_image(image, bands=chosen, nodata=nodata)
+    result = _refined(picture, rough, checkpoint, device, params, output)
+    payload = {
+        **_facts(result),
+        "image": str(image),
+        "rough": str(rough),
+        "repair": None if truth is None else _repair(truth, result, k),
+        **{name.removeprefix("--"): _text(path) for name, (path, _) in outputs.items()},
+    }
+    payload["polygons"] = _write(result, out, probabilities, vector, uncertainty)
+    output.finish(payload, _lines(payload), payload["notes"])
+
+
+def _refined(
+    picture: GeoImage,
+    rough: Path,
+    checkpoint: str,
+    device: str,
+    params: RefineParams,
+    output: Output,
+) -> RefineResult:
+    """Read the rough map and refine it."""
+    from n2m_core import checkpoints
+    from n2m_core.datasets.rough import read_rough
+    from n2m_core.tasks import mapping, refine
+
+    card = checkpoints.read_card(checkpoint)
+    mapping.check_task(card, "refine")
+    read = read_rough(rough, picture, card.classes)
+    model = checkpoints.load(checkpoint, device=device)
+    result = refine.run(picture, read.labels, model, params, output.progress)
+    return replace(result, notes=(*read.notes, *result.notes))
+
+
+def _facts(result: RefineResult) -> dict[str, Any]:
+    """What the result is, for JSON."""
+    from n2m_core.tasks.export import class_figures
+
+    return {
+        "task": result.card.task,
+        "checkpoint": result.card.id,
+        "license": result.card.license,
+        "steps": result.steps,
+        "guidance": result.guidance,
+        "seed": result.seed,
+        "samples": result.samples,
+        "height": result.image.height,
+        "width": result.image.width,
+        "crs": result.image.crs,
+        "changed": result.changed,
+        "classes": class_figures(result),
+        "notes": list(result.notes),
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _repair(truth: Path, result: RefineResult, k: float) -> dict[str, Any]:
+    """Count what was repaired against a truth."""
+    from n2m_core.tasks.repairing import repair_report
+    from n2m_core.tasks.truth import read_truth
+
+    read = read_truth(truth, result.image, result.card)
+    return repair_report(result, read.labels, k)
+
+
+def _write(
+    result: RefineResult,
+    out: Path,
+    probabilities: Path | None,
+    vector: Path | None,
+    uncertainty: Path | None,
+) -> int | None:
+    """Write the files; gives the number of polygons where they are asked for."""
+    from n2m_core.raster_io import write_geotiff
+    from n2m_core.tasks.export import polygons_of
+    from n2m_core.tasks.result import INVALID
+    from n2m_core.vectorize import write_vector
+
+    polygons = None if vector is None else polygons_of(result)
+    write_geotiff(out, result.map_image, nodata=INVALID, colormap=result.colors, tags=result.tags)
+    if probabilities is not None:
+        image = result.probability_image
+        write_geotiff(probabilities, image, nodata=float("nan"), tags=result.tags)
+    if uncertainty is not None and result.uncertainty_image is not None:
+        spread = result.uncertainty_image
+        write_geotiff(uncertainty, spread, nodata=float("nan"), tags=result.tags)
+    if vector is not None and polygons is not None:
+        write_vector(vector, polygons)
+    return None if polygons is None else len(polygons)
+
+
+def _text(path: Path | None) -> str | None:
+    """A path for JSON."""
+    return None if path is None else str(path)
+
+
+def _lines(payload: dict[str, Any]) -> list[str]:
+    """The result for a person."""
+    rows = [
+        (
+            str(entry["name"]),
+            f"{entry['share']:.1%}",
+            f"{entry['pixels']} px",
+            "" if entry["area_m2"] is None else f"{entry['area_m2']:.0f} m2",
+        )
+        for entry in payload["classes"]
+    ]
+    written = ("out", "probabilities", "vector", "uncertainty")
+    repair = payload["repair"]
+    return [
+        f"{payload['width']} x {payload['height']} px by {payload['checkpoint']} "
+        f"({payload['steps']} steps, guidance {payload['guidance']:g}, {payload['license']}) in "
+        f"{payload['seconds']:.1f} s; {payload['changed']:.1%} of the pixels changed class",
+        *table(("class", "share", "pixels", "area"), rows),
+        *([] if repair is None else [_repair_line(repair)]),
+        f"Wrote {', '.join(payload[name] for name in written if payload[name])}",
+    ]
+
+
+def _repair_line(repair: dict[str, Any]) -> str:
+    """Counts and score of a repair."""
+    counts = ", ".join(f"{repair[name]} {name}" for name in COUNTS)
+    return f"repair: {counts} px; score {score(repair['iou_imp'])} at k = {repair['k']:g}"
+
+
+@scores.app.command("refine", epilog=EVALUATE_EXAMPLE)
+def evaluate_refine(
+    checkpoint: options.Checkpoint,
+    rough: Annotated[
+        str,
+        typer.Option(
+            "--rough",
+            metavar="CHECKPOINT|DIR",
+            help="Whose maps are refined: a segmentation checkpoint, or a folder of rough maps "
+            "named as the images.",
+        ),
+    ],
+    root: scores.Root,
+    dataset: scores.Dataset = "folder",
+    split: scores.Split = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    samples: Samples = 1,
+    k: RepairK = 1.0,
+    seed: options.Seed = 0,
+    ignore: scores.Ignore = None,
+    resolution: options.Resolution = None,
+    bands: options.Bands = None,
+    nodata: options.Nodata = None,
+    device: options.Device = "auto",
+    is_json: options.Json = False,
+) -> None:
+    """Score a refiner: rough and refined maps side by side, and what was repaired."""
+    chosen = options.whole_numbers(bands, "--bands")
+    output = Output(is_json=is_json)
+
+    from n2m_core import checkpoints
+    from n2m_core.datasets.opening import open_dataset
+    from n2m_core.tasks import evaluate_refine as scoring
+    from n2m_core.tasks.mapping import check_task
+    from n2m_core.tasks.refine import RefineParams
+
+    refined = RefineParams(steps, guidance, seed, samples, resolution)
+    params = scoring.EvaluateRefineParams(refined, k)
+    card = checkpoints.read_card(checkpoint)
+    check_task(card, "refine")
+    samples_of = open_dataset(
+        dataset,
+        root,
+        split,
+        task="segment",
+        classes=card.classes,
+        ignore=ignore,
+        bands=chosen,
+        nodata=nodata,
+        resolution_m=resolution,
+    )
+    model = checkpoints.load(checkpoint, device=device)
+    maker = scoring.open_rough(rough, model, device=device)
+    report = scoring.evaluate_refine(samples_of, model, maker, params, output.progress)
+    output.finish(report, _report_lines(report), report["notes"])
+
+
+def _report_lines(report: dict[str, Any]) -> list[str]:
+    """The report for a person."""
+    rows = []
+    for name in ("rough", "refined"):
+        block = report[name]
+        main = block["target"] if block["target"]["f1"] is not None else block["mean"]
+        edges = block["boundary"]
+        values = (main["f1"], main["iou"], edges["wfm"], edges["boundary_iou"], edges["f1_3px"])
+        rows.append((name, *(score(value) for value in values)))
+    return [
+        f"{report['checkpoint']} on {report['tiles']} tiles, {report['steps']} steps, "
+        f"{report['seconds']:.1f} s",
+        *table(("map", "f1", "iou", "wfm", "boundary iou", "f1 3 px"), rows),
+        _repair_line(report["repair"]),
+    ]

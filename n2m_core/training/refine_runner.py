@@ -1,0 +1,180 @@
+"""Run the training of a refiner and write the checkpoint that comes out of it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
+
+from n2m_core.checkpoints import CheckpointCard, LoadedModel, TrainingRecord, save_checkpoint
+from n2m_core.datasets.base import Sample
+from n2m_core.geo_image import Progress
+from n2m_core.models.idgbr import SCHEDULE, Refiner
+from n2m_core.models.network import AbstractNetwork
+from n2m_core.models.storing import fp16_weights
+from n2m_core.normalize import Normalization
+from n2m_core.tasks.evaluate_refine import EvaluateRefineParams, evaluate_refine
+from n2m_core.tasks.refine import RefineParams
+from n2m_core.training.corruption import corrupt
+from n2m_core.training.loop import RunParams
+from n2m_core.training.refine import BANDS, RefineTrainer
+from n2m_core.training.refine_config import RefineConfig, load_refine_config
+from n2m_core.training.runner import (
+    TILE_PX,
+    TrainSummary,
+    copy_curves,
+    device_name,
+    image_statistics,
+    validation_set,
+)
+
+VALIDATION_STEPS = 10
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    config_path: Path,
+    run: RunParams,
+    *,
+    checkpoints: Path,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> TrainSummary:
+    """Train, validate on the way, write the checkpoint with its card and curves.
+
+    Args:
+        config_path: YAML configuration.
+        run: folder of the run's state, resume, time limit, device.
+        checkpoints: folder that receives `<id>/`.
+        seed: in place of the configuration's.
+        progress: told as training goes on.
+
+    Returns:
+        Where the checkpoint is and how far the run came.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        DatasetError: a source lacks files.
+        CheckpointError: a network to start from, or one that draws rough maps, can't be read.
+    """
+    config = load_refine_config(config_path, seed=seed)
+    trainer = RefineTrainer(config, run)
+    sets = [(v, validation_set(v, "segment", config.classes)) for v in config.validation]
+
+    def validate(model: AbstractNetwork, step: int) -> dict[str, float]:
+        assert isinstance(model, Refiner)
+        card = describe(config, config_path, model, trainer, 0.0)
+        loaded = LoadedModel(card, model, torch.device("cpu"))
+        scores: dict[str, float] = {}
+        for wanted, samples in sets:
+            params = EvaluateRefineParams(RefineParams(steps=VALIDATION_STEPS))
+            report = evaluate_refine(samples, loaded, corrupted_truth(config), params)
+            for name in ("rough", "refined"):
+                block = report[name]
+                target = block["target" if block["target"]["f1"] is not None else "mean"]
+                scores[f"{wanted.name}_{name}_f1"] = target["f1"]
+                scores[f"{wanted.name}_{name}_wfm"] = block["boundary"]["wfm"]
+        _log.info("step %d: %s", step, scores)
+        return scores
+
+    every = min((v.every for v in config.validation), default=0)
+    result = trainer.train(validate if sets else None, every, progress)
+    assert isinstance(result.model, Refiner)
+    card = describe(config, config_path, result.model, trainer, result.minutes)
+    folder = save_checkpoint(checkpoints, result.model, card, fp16_weights(result.model))
+    copy_curves(run.folder, folder)
+    return TrainSummary(folder, result.steps, result.minutes, result.finished)
+
+
+def corrupted_truth(config: RefineConfig) -> _Corrupted:
+    """Give a maker of rough maps: the truth, corrupted the same way for the same tile."""
+    return _Corrupted(len(config.classes), config.seed)
+
+
+class _Corrupted:
+    """Corrupts the truth of a sample; its name decides how."""
+
+    def __init__(self, classes: int, seed: int) -> None:
+        """Keep what decides."""
+        self._classes, self._seed = classes, seed
+
+    def __call__(self, sample: Sample) -> NDArray[np.uint8]:
+        """Give the rough map, uint8 [H, W]."""
+        name = int.from_bytes(hashlib.sha256(sample.name.encode()).digest()[:4])
+        rng = np.random.default_rng([self._seed, name])
+        return corrupt(sample.label.astype(np.int64), self._classes, rng).astype(np.uint8)
+
+
+def describe(
+    config: RefineConfig,
+    config_path: Path,
+    model: Refiner,
+    trainer: RefineTrainer,
+    minutes: float,
+) -> CheckpointCard:
+    """Write the card; every number on it is measured here."""
+    inference = config.inference
+    return CheckpointCard(
+        id=config.id,
+        title=config.title,
+        task="refine",
+        classes=config.classes,
+        bands=("red", "green", "blue"),
+        resolution_m=config.resolution_m,
+        normalization=Normalization(),
+        noise_process="gaussian",
+        schedule=SCHEDULE,
+        inference_timestep=0,
+        mix_at_inference=False,
+        backbone=model.design,
+        parameters=sum(p.numel() for p in model.parameters()),
+        gflop_per_tile=round(gflop_per_tile(model, inference.steps, inference.guidance), 2),
+        window_px=inference.window_px,
+        training=TrainingRecord(
+            data=tuple(source.credit for source in trainer.sources),
+            config=f"{config_path.parent.name}/{config_path.name}",
+            steps=trainer.step,
+            samples=trainer.step * config.optimizer.batch_size,
+            seed=config.seed,
+            device=device_name(trainer.device),
+            minutes=round(minutes, 1),
+            date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            init_from=config.network.image_encoder_from or config.network.stable_diffusion,
+        ),
+        image_statistics=image_statistics(trainer.mixer, config.seed),
+        license=config.license,
+        limits=config.limits,
+        sha256=hashlib.sha256(fp16_weights(model)).hexdigest(),
+        sampling_steps=inference.steps,
+        guidance=inference.guidance,
+    )
+
+
+def gflop_per_tile(model: Refiner, steps: int, weight: float) -> float:
+    """Count 10^9 floating point operations (two a multiply-add) of one 256 px tile.
+
+    Args:
+        model: the network.
+        steps: of DDIM.
+        weight: of guidance; any but 1 needs two passes a step.
+    """
+    device = next(model.parameters()).device
+    image = torch.zeros(1, BANDS, TILE_PX, TILE_PX, device=device)
+    rough = torch.zeros(1, TILE_PX, TILE_PX, dtype=torch.int64, device=device)
+    t = torch.zeros(1, dtype=torch.int64, device=device)
+    with torch.no_grad():
+        with FlopCounterMode(display=False) as once:
+            guidance = model.guidance(image, rough)
+            z = model.codec.encode(rough)
+            model.codec.decode(z)
+        with FlopCounterMode(display=False) as each:
+            model(z, t, guidance)
+    passes = steps * (1 if weight == 1 else 2)
+    return float(once.get_total_flops() + passes * each.get_total_flops()) / 1e9

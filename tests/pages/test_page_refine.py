@@ -1,0 +1,98 @@
+"""The Refine page: rough maps of a model or of a person's own, refined; what is missing is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_checkpoints
+from page_runs import OpenPage, maps_of, settle, texts
+from streamlit.testing.v1 import AppTest
+
+from n2m_core.raster_io import read_image, write_geotiff
+
+PAGE = "5_Refine"
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that draws rough maps of buildings, and one that refines them."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    tiny_checkpoints.write_tiny_checkpoint(folder, "n2m-buildings")
+    tiny_checkpoints.write_tiny_refiner(folder, "idgbr-buildings", of="n2m-buildings")
+    return folder
+
+
+def upload(app: AppTest, label: str, name: str, data: bytes) -> AppTest:
+    field = next(each for each in app.get("file_uploader") if each.label == label)
+    field.upload(name, data)
+    return settle(app.run())
+
+
+def test_a_models_map_is_refined_without_a_click(open_page: OpenPage) -> None:
+    app = open_page(PAGE)
+    assert not app.exception
+    assert not app.error
+    swipe, repair, player = maps_of(app)
+    assert '"left": "Rough"' in swipe
+    assert '"right": "Refined"' in swipe
+    assert swipe.count('"role": "mask"') == 2
+    assert repair.count('"role": "mask"') == 1
+    assert all(name in repair for name in ("kept", "repaired", "missed", "broken", "invented"))
+    assert player.count('"role": "frame"') == 2 * 3  # three steps, map and confidence
+    shown = texts(app)
+    assert "Repair score" in shown
+    assert "3 steps, guidance 2, seed 0" in shown
+    assert "made up" in shown
+    assert "idgbr-buildings" in shown
+
+
+def test_several_samples_show_where_the_boundary_is_uncertain(open_page: OpenPage) -> None:
+    app = open_page(PAGE)
+    assert "Choose several samples" in texts(app)
+    app.segmented_control(key="ref.w.samples").set_value(4)
+    settle(app.run())
+    assert not app.error
+    assert len(maps_of(app)) == 4
+    assert "4 samples" in texts(app)
+
+
+def test_a_rough_map_of_ones_own_becomes_the_choice_and_a_bad_one_changes_nothing(
+    open_page: OpenPage, samples: Path, tmp_path: Path
+) -> None:
+    app = open_page(PAGE)
+    before = maps_of(app)[0]
+    photo = (samples / "first.tif").read_bytes()
+    upload(app, "Your own rough map", "photo.tif", photo)
+    assert len(app.error) == 1
+    assert "a picture, not a map" in app.error[0].value
+    assert maps_of(app)[0] == before
+    image = read_image(samples / "first.tif")
+    rough = np.zeros((1, image.height, image.width), np.uint8)
+    rough[:, 20:60, 30:70] = 1
+    write_geotiff(tmp_path / "mine.tif", image.with_pixels(rough, ("class",)))
+    app.selectbox(key="segment.w.source").set_value("first")
+    settle(app.run())
+    upload(app, "Your own rough map", "mine.tif", (tmp_path / "mine.tif").read_bytes())
+    assert not app.error
+    chosen = next(each for each in app.selectbox if each.label == "Rough map")
+    assert chosen.value == "own"
+    assert maps_of(app)[0] != before
+
+
+def test_missing_weights_and_missing_rough_maps_are_told(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkpoints: Path
+) -> None:
+    tiny_checkpoints.write_tiny_checkpoint(tmp_path / "none", "n2m-buildings")
+    app = open_page()
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "none"))
+    app.switch_page(f"pages/{PAGE}.py").run()
+    assert not app.exception
+    assert not app.error
+    assert "No trained weights for refinement are installed" in texts(app)
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / "idgbr-buildings").symlink_to(checkpoints / "idgbr-buildings")
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "alone"))
+    app.run()
+    assert "There is no rough map yet" in texts(app)
