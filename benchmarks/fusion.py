@@ -29,7 +29,7 @@ from n2m_core.fusion.windows import threads
 from n2m_core.scenes.farmland import HELD_OUT, Farm, FarmlandParams
 from n2m_core.tasks.evaluate_fusion import FIGURES, images_of, params_for
 from n2m_core.tasks.fuse import FuseParams, fuse, prepare, score_result, truth_on_grid
-from n2m_core.tasks.fusion_methods import METHODS
+from n2m_core.tasks.fusion_methods import ready_methods
 
 REAL_SET = Path("fusion") / "landsat8_modis_2016_444.npz"
 SCALES = (4, 8, 16, 32)
@@ -108,7 +108,7 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fusion")
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--methods", default=",".join(ready_methods()))
     parser.add_argument("--scales", default=",".join(map(str, SCALES)))
     chosen = parser.parse_args(words)
     methods = chosen.methods.split(",")

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.__main__ import machine, write
 from benchmarks.peers import SETS, scored
-from n2m_core import checkpoints
+from n2m_core import checkpoints, places
 from n2m_core.checkpoints import CheckpointCard
 from n2m_core.errors import CheckpointError
 from n2m_core.training.curves import read_curve
@@ -78,7 +78,7 @@ def learned_weights(checkpoint: str, root: Path) -> list[list[float]]:
 def main(words: Sequence[str]) -> int:
     """Measure and write; 1 when a checkpoint is missing."""
     name, *others = words or (BOTH, *SINGLE)
-    root = checkpoints.checkpoints_root()
+    root = places.checkpoints_root()
     try:
         both = checkpoints.read_cards(name, root=root)
         single = [card for other in others for card in checkpoints.read_cards(other, root=root)]

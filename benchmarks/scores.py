@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from n2m_core import checkpoints
+from n2m_core import checkpoints, places
 from n2m_core.atomic import write_bytes
 
 SCENES = Path("build") / "held_out"
@@ -142,7 +142,7 @@ def measured(card: checkpoints.CheckpointCard) -> checkpoints.CheckpointCard:
 
 def main(wanted: list[str]) -> None:
     """Measure the checkpoints named, or all."""
-    root = checkpoints.checkpoints_root()
+    root = places.checkpoints_root()
     installed = {card.id for card in checkpoints.list_cards(root)}
     for name in sorted(installed & MEASUREMENTS.keys()):
         if wanted and name not in wanted:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from n2m_core.models.multitask import MultiTask
 from n2m_core.models.network import AbstractNetwork, channels_last
 from n2m_core.models.storing import read_network, save_network
 from n2m_core.normalize import Normalization
+from n2m_core.places import checkpoints_root
 
 Task = Literal["segment", "change", "refine"]
 
@@ -189,12 +189,6 @@ class LoadedModel:
     card: CheckpointCard
     model: AbstractNetwork
     device: torch.device
-
-
-def checkpoints_root() -> Path:
-    """Folder of the checkpoints: $N2M_CHECKPOINTS, else `checkpoints/` beside the package."""
-    named = os.environ.get("N2M_CHECKPOINTS")
-    return Path(named) if named else Path(__file__).resolve().parent.parent / "checkpoints"
 
 
 def list_cards(root: Path | None = None) -> list[CheckpointCard]:

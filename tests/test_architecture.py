@@ -25,7 +25,7 @@ from n2m_core.cli import app
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"n2m_core", "n2m_core.errors"}),
+    frozenset({"n2m_core", "n2m_core.errors", "n2m_core.places"}),
     frozenset({"n2m_core.geo_image", "n2m_core.atomic"}),
     frozenset(
         f"n2m_core.{name}" for name in ("guided_filter", "metrics", "normalize", "render", "tiling")

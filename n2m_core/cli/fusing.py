@@ -35,7 +35,7 @@ Method = Annotated[
     typer.Option(
         "--method",
         metavar="M",
-        help="estarfm, starfm or fsdaf; mean-change, coarse-change or copy to compare with.",
+        help="sa-stf, estarfm, starfm, fsdaf; mean-change, coarse-change or copy to compare.",
     ),
 ]
 Window = Annotated[

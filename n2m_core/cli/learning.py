@@ -53,7 +53,7 @@ def train(
     output = Output(is_json=is_json)
     show_information()
 
-    from n2m_core import checkpoints
+    from n2m_core import checkpoints, places
     from n2m_core.training import refine_runner, runner
     from n2m_core.training.config import load_config
     from n2m_core.training.fuse_config import load_fuse_config
@@ -71,7 +71,7 @@ def train(
     else:
         name, run_training = load_config(config, seed=seed).id, runner.train
     run = _run_params(name, is_resumed, max_minutes, device)
-    root = checkpoints.checkpoints_root()
+    root = places.checkpoints_root()
     summary = run_training(config, run, checkpoints=root, seed=seed, progress=output.progress)
     _report(output, name, summary.checkpoint, summary)
 

@@ -22,7 +22,6 @@ from n2m_core.checkpoints import (
     ImageStatistics,
     TrainingRecord,
     checkpoint_ids,
-    checkpoints_root,
     choose_device,
 )
 from n2m_core.diffusion.residual import (
@@ -35,6 +34,7 @@ from n2m_core.models.fusion_building import build_fusion
 from n2m_core.models.fusion_network import AbstractFusionNetwork, FusionNetworkConfig
 from n2m_core.models.network import channels_last
 from n2m_core.models.storing import CONFIG, WEIGHTS, read_weights
+from n2m_core.places import checkpoints_root
 
 Endpoint = Literal["coarse", "zero"]
 """Where the diffusion ends: at the coarse image (SA-STF), or at nothing but noise (STFDiff)."""

@@ -12,11 +12,13 @@ from n2m_core.fusion.fsdaf import Fsdaf, FsdafParams
 from n2m_core.fusion.inputs import FusionMethod
 from n2m_core.fusion.naive import CoarseChange, Copy, MeanChange
 from n2m_core.fusion.starfm import Starfm, StarfmParams
+from n2m_core.places import checkpoints_root
 
 if TYPE_CHECKING:
     from n2m_core.tasks.fuse import FuseParams
 
 BandNames = tuple[str, ...]
+SASTF_WEIGHTS = "sastf-farmland"
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,14 @@ class MethodEntry:
         text: one sentence about it.
         open: makes the method for a person's choices and images with bands of these names.
         is_naive: whether it only copies and adds.
+        weights: checkpoint of a learned method, unless the person names another.
     """
 
     title: str
     text: str
     open: Callable[[FuseParams, BandNames], FusionMethod]
     is_naive: bool = False
+    weights: str | None = None
 
 
 def _starfm(params: FuseParams, _names: BandNames) -> FusionMethod:
@@ -51,7 +55,21 @@ def _fsdaf(params: FuseParams, _names: BandNames) -> FusionMethod:
     return Fsdaf() if window is None else Fsdaf(FsdafParams(reach_px=window // 2))
 
 
+def _sastf(params: FuseParams, names: BandNames) -> FusionMethod:
+    from n2m_core.fusion.bands import names_if_known
+    from n2m_core.fusion.learned import FusionParams, open_sastf
+
+    choices = FusionParams(params.steps, params.eta, params.seed, bands=names_if_known(names))
+    return open_sastf(params.checkpoint or SASTF_WEIGHTS, choices)
+
+
 METHODS: dict[str, MethodEntry] = {
+    "sa-stf": MethodEntry(
+        "SA-STF",
+        "A network copies what stayed, transfers what changed, and refines both by diffusion.",
+        _sastf,
+        weights=SASTF_WEIGHTS,
+    ),
     "estarfm": MethodEntry(
         "ESTARFM",
         "Weighs similar neighbours from both pairs and learns how fine change follows coarse one.",
@@ -81,7 +99,17 @@ METHODS: dict[str, MethodEntry] = {
         "Copy", "The fine image of date 0 as it is.", lambda *_: Copy(), is_naive=True
     ),
 }
-"""Every method, the best known first."""
+"""Every method, the learned one first and the naive ones last."""
+
+
+def ready_methods() -> dict[str, MethodEntry]:
+    """Give the methods that can run here: a learned one only where its weights are installed."""
+    root = checkpoints_root()
+    return {
+        name: entry
+        for name, entry in METHODS.items()
+        if entry.weights is None or (root / entry.weights).is_dir()
+    }
 
 
 def open_method(params: FuseParams, names: BandNames) -> FusionMethod:

@@ -82,12 +82,13 @@ class Compared:
 
 def pick_method(asked: str | None) -> str:
     """Let the person choose a method."""
-    from n2m_core.tasks.fusion_methods import METHODS
+    from n2m_core.tasks.fusion_methods import ready_methods
 
-    if asked in METHODS:
+    ready = ready_methods()
+    if asked in ready:
         state.put(METHOD, asked)
-    picked = choosing.pick_listed(METHOD, "Method", {name: m.title for name, m in METHODS.items()})
-    st.caption(METHODS[picked].text)
+    picked = choosing.pick_listed(METHOD, "Method", {name: m.title for name, m in ready.items()})
+    st.caption(ready[picked].text)
     return picked
 
 
@@ -144,7 +145,7 @@ def result_of(series: Series, chosen: FuseChoices) -> FuseResult | None:
 
 def compared_of(series: Series, chosen: FuseChoices, result: FuseResult) -> list[Compared] | None:
     """Every method against the truth, or their progress and None."""
-    from n2m_core.tasks.fusion_methods import METHODS
+    from n2m_core.tasks.fusion_methods import ready_methods
 
     assert series.truth is not None
     truth = resources.image(series.truth)
@@ -155,12 +156,13 @@ def compared_of(series: Series, chosen: FuseChoices, result: FuseResult) -> list
         from n2m_core.tasks.fuse import fuse
 
         found = []
-        for done, method in enumerate(METHODS):
-            progress(done, len(METHODS), METHODS[method].title)
+        ready = ready_methods()
+        for done, (method, entry) in enumerate(ready.items()):
+            progress(done, len(ready), entry.title)
 
             def tell(part: int, total: int, note: str, done: int = done) -> None:
                 """Count on over the methods."""
-                progress(done * total + part, len(METHODS) * total, note)
+                progress(done * total + part, len(ready) * total, note)
 
             params = chosen.params(series, method)
             made = result if method == chosen.method else fuse(result.prepared, params, tell)

@@ -8,11 +8,11 @@ import torch
 from tiny_models import save_tiny, segmenter
 from tiny_multitask import NAME, both_network, save_both
 
-from n2m_core import checkpoints
+from n2m_core import checkpoints, places
 from n2m_core.errors import CheckpointError, ParameterError
 from n2m_core.models import storing
 
-SHIPPED = checkpoints.checkpoints_root()
+SHIPPED = places.checkpoints_root()
 SHIPPED_IDS = sorted(path.parent.name for path in SHIPPED.glob("*/card.json"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from affine import Affine
 from n2m_core.datasets.triplets import Triplet, farmland_triplet
 from n2m_core.errors import (
     BandError,
+    CheckpointError,
     DatasetError,
     GridError,
     NoOverlapError,
@@ -22,7 +24,7 @@ from n2m_core.raster_io import same_grid
 from n2m_core.scenes.farmland import FarmlandParams
 from n2m_core.tasks.evaluate_fusion import evaluate, images_of, params_for
 from n2m_core.tasks.fuse import FuseImages, FuseParams, FuseResult, run, score_result
-from n2m_core.tasks.fusion_methods import METHODS
+from n2m_core.tasks.fusion_methods import METHODS, ready_methods
 
 TRIPLET = farmland_triplet(FarmlandParams(1_000_003, size=64, bands=4))
 IMAGES = images_of(TRIPLET)
@@ -60,7 +62,7 @@ def test_result_is_in_the_scale_dtype_and_grid_of_the_first_fine_image() -> None
     assert result.tags["N2M_FUSION"] == "mean-change"
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [name for name, m in METHODS.items() if m.weights is None])
 def test_every_method_runs_and_is_better_than_noise(method: str) -> None:
     result = fused(params=FuseParams(method, window_px=9 if METHODS[method].is_naive else 7))
     report = score_result(result, TRIPLET.fine[1])
@@ -68,6 +70,17 @@ def test_every_method_runs_and_is_better_than_noise(method: str) -> None:
     assert 0 < report["rmse"] < 0.1
     assert report["cc"] > 0.3
     assert report["ergas_ratio"] == 16
+
+
+def test_a_learned_method_without_weights_is_not_ready_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    assert "sa-stf" not in ready_methods()
+    with pytest.raises(CheckpointError, match="sastf-farmland"):
+        fused(params=FuseParams("sa-stf"))
+    (tmp_path / "sastf-farmland").mkdir()
+    assert "sa-stf" in ready_methods()
 
 
 def test_reflectance_and_digital_numbers_give_one_result() -> None:
