@@ -150,8 +150,13 @@ def test_trajectory_is_scored_against_a_truth(n2m: Command, tile: Path, mask: Pa
 
 def test_checkpoints_are_listed(n2m: Command) -> None:
     cards = n2m("checkpoints", "--json").json["checkpoints"]
-    assert [card["id"] for card in cards] == ["tiny-buildings", "tiny-change", "tiny-cover"]
-    assert cards[0]["classes"][1]["name"] == "building"
+    tasks: dict[str, list[str]] = {}
+    for card in cards:
+        tasks.setdefault(card["id"], []).append(card["task"])
+    assert list(tasks) == ["tiny-both", "tiny-buildings", "tiny-change", "tiny-cover"]
+    assert tasks["tiny-both"] == ["segment", "change"]
+    by_id = {card["id"]: card for card in cards}
+    assert by_id["tiny-buildings"]["classes"][1]["name"] == "building"
     assert "tiny-change" in n2m("checkpoints").out
 
 

@@ -11,7 +11,7 @@ from n2m_core.cli.options import whole_numbers
 MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown checkpoint": (
         ("segment", "tile.tif", "--checkpoint", "x", "--out", "o.tif"),
-        "choose one of tiny-buildings",
+        "choose one of tiny-both, tiny-buildings",
     ),
     "other task": (
         ("segment", "tile.tif", "--checkpoint", "tiny-change", "--out", "o.tif"),
