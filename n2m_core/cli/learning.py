@@ -53,26 +53,14 @@ def train(
     output = Output(is_json=is_json)
     show_information()
 
-    from n2m_core import checkpoints, places
-    from n2m_core.training import refine_runner, runner
-    from n2m_core.training.config import load_config
-    from n2m_core.training.fuse_config import load_fuse_config
-    from n2m_core.training.fuse_runner import train_fusion
-    from n2m_core.training.multitask import is_multitask, load_multitask, train_multitask
-    from n2m_core.training.refine_config import is_refine_config, load_refine_config
-    from n2m_core.training.strict_yaml import read_entry
+    from n2m_core import places
+    from n2m_core.training.kinds import kind_of
 
-    if read_entry(config, "task") == checkpoints.FUSION_TASK:
-        name, run_training = load_fuse_config(config, seed=seed).id, train_fusion
-    elif is_refine_config(config):
-        name, run_training = load_refine_config(config, seed=seed).id, refine_runner.train
-    elif is_multitask(config):
-        name, run_training = load_multitask(config, seed=seed).id, train_multitask
-    else:
-        name, run_training = load_config(config, seed=seed).id, runner.train
+    kind = kind_of(config)
+    name = kind.load(config, seed=seed).id
     run = _run_params(name, is_resumed, max_minutes, device)
     root = places.checkpoints_root()
-    summary = run_training(config, run, checkpoints=root, seed=seed, progress=output.progress)
+    summary = kind.train(config, run, checkpoints=root, seed=seed, progress=output.progress)
     _report(output, name, summary.checkpoint, summary)
 
 

@@ -15,7 +15,7 @@ from n2m_core.errors import ConfigError
 from n2m_core.models.network import PEERS, NetworkName
 from n2m_core.scenes.scene import Style
 from n2m_core.training.corruption import CorruptionParams
-from n2m_core.training.strict_yaml import read_strict
+from n2m_core.training.strict_yaml import read_seeded
 
 SourceKind = Literal[
     "folder",
@@ -289,7 +289,4 @@ def load_config(path: Path, *, seed: int | None = None) -> TrainConfig:
     Raises:
         ConfigError: the file can't be read, or a key or value is wrong.
     """
-    config = read_strict(path, TrainConfig)
-    if seed is None:
-        return config
-    return dataclasses.replace(config, id=f"{config.id}-seed{seed}", seed=seed)
+    return read_seeded(path, TrainConfig, seed)

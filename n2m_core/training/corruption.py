@@ -23,6 +23,7 @@ pixels of the crop, for that is what networks blur.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -108,6 +109,29 @@ class CorruptionParams:
 
 
 DEFAULTS = CorruptionParams()
+
+
+def corrupted_truth(
+    label: NDArray[np.uint8],
+    name: str,
+    classes: int,
+    seed: int,
+    params: CorruptionParams = DEFAULTS,
+) -> NDArray[np.uint8]:
+    """Make a rough map that is the same in every run, whichever samples stand beside it.
+
+    Args:
+        label: class indices or 255, uint8 [H, W].
+        name: of the sample; with the seed it decides how.
+        classes: K, 2 or more.
+        seed: of the run.
+        params: how strong.
+
+    Returns:
+        uint8 [H, W].
+    """
+    rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
+    return corrupt(label.astype(np.int64), classes, rng, params=params).astype(np.uint8)
 
 
 def corrupt(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,7 +12,7 @@ from n2m_core.fusion.bands import BAND_SLOTS, slots_named
 from n2m_core.fusion.cards import Endpoint
 from n2m_core.models.fusion_network import FusionNetworkConfig
 from n2m_core.training.config import OptimizerConfig
-from n2m_core.training.strict_yaml import read_strict
+from n2m_core.training.strict_yaml import read_seeded
 
 
 @dataclass(frozen=True)
@@ -247,7 +246,4 @@ def load_fuse_config(path: Path, *, seed: int | None = None) -> FuseConfig:
     Raises:
         ConfigError: the file can't be read, or a key or value is wrong.
     """
-    config = read_strict(path, FuseConfig)
-    if seed is None:
-        return config
-    return dataclasses.replace(config, id=f"{config.id}-seed{seed}", seed=seed)
+    return read_seeded(path, FuseConfig, seed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import logging
-import shutil
 from pathlib import Path
 
 from n2m_core.checkpoints import TrainingRecord
@@ -18,7 +17,7 @@ from n2m_core.models.storing import fp16_weights
 from n2m_core.training.fuse import FusionTrainer, FusionValidation, image_statistics
 from n2m_core.training.fuse_config import FuseConfig, load_fuse_config
 from n2m_core.training.loop import RunParams
-from n2m_core.training.runner import TrainSummary, device_name
+from n2m_core.training.runner import TrainSummary, copy_curves, device_name
 
 _log = logging.getLogger(__name__)
 
@@ -62,9 +61,7 @@ def train_fusion(
     weights = fp16_weights(result.model)
     card = describe(config, config_path, trainer, weights, result.minutes)
     folder = save_fusion(checkpoints, result.model, card, weights)
-    for name in ("curve.csv", "validation.csv"):
-        if (run.folder / name).exists():
-            shutil.copyfile(run.folder / name, folder / name)
+    copy_curves(run.folder, folder)
     return TrainSummary(folder, result.steps, result.minutes, result.finished)
 
 

@@ -36,7 +36,7 @@ from n2m_core.training.config import (
 )
 from n2m_core.training.loop import AbstractTrainer, RunParams
 from n2m_core.training.runner import TrainSummary, run_exercises
-from n2m_core.training.strict_yaml import read_entry, read_strict
+from n2m_core.training.strict_yaml import read_entry, read_seeded
 from n2m_core.training.supervised import Exercise, build_noise2map, take_weights
 
 TASKS: tuple[Task, ...] = ("segment", "change")
@@ -260,10 +260,7 @@ def load_multitask(config_path: Path, *, seed: int | None = None) -> MultiTaskCo
     Raises:
         ConfigError: the file can't be read, or a key or value is wrong.
     """
-    config = read_strict(config_path, MultiTaskConfig)
-    if seed is None:
-        return config
-    return dataclasses.replace(config, id=f"{config.id}-seed{seed}", seed=seed)
+    return read_seeded(config_path, MultiTaskConfig, seed)
 
 
 def load_part(config_path: Path, task: Task) -> TrainConfig:

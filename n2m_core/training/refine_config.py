@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-
-import yaml
 
 from n2m_core.checkpoints import ClassInfo
 from n2m_core.diffusion.noise import TIMESTEPS, check_timestep
 from n2m_core.errors import ConfigError
 from n2m_core.training.config import AugmentConfig, DataConfig, OptimizerConfig, ValidationConfig
-from n2m_core.training.strict_yaml import read_strict
+from n2m_core.training.strict_yaml import read_seeded
 
 TimestepDraw = Literal["uniform", "cubic"]
 MOST_CLASSES = 15
@@ -207,16 +204,4 @@ def load_refine_config(path: Path, *, seed: int | None = None) -> RefineConfig:
     Raises:
         ConfigError: the file can't be read, or a key or value is wrong.
     """
-    config = read_strict(path, RefineConfig)
-    if seed is None:
-        return config
-    return dataclasses.replace(config, id=f"{config.id}-seed{seed}", seed=seed)
-
-
-def is_refine_config(path: Path) -> bool:
-    """Whether a file says `task: refine`; one that can't be read is left to its own reader."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return False
-    return isinstance(raw, dict) and raw.get("task") == "refine"
+    return read_seeded(path, RefineConfig, seed)

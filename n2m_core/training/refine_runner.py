@@ -21,7 +21,7 @@ from n2m_core.models.storing import fp16_weights
 from n2m_core.normalize import Normalization
 from n2m_core.tasks.evaluate_refine import EvaluateRefineParams, evaluate_refine
 from n2m_core.tasks.refine import RefineParams
-from n2m_core.training.corruption import corrupt
+from n2m_core.training.corruption import corrupted_truth
 from n2m_core.training.loop import RunParams
 from n2m_core.training.refine import BANDS, RefineTrainer
 from n2m_core.training.refine_config import RefineConfig, load_refine_config
@@ -68,6 +68,9 @@ def train(
     trainer = RefineTrainer(config, run)
     sets = [(v, validation_set(v, "segment", config.classes)) for v in config.validation]
 
+    def rough(sample: Sample) -> NDArray[np.uint8]:
+        return corrupted_truth(sample.label, sample.name, len(config.classes), config.seed)
+
     def validate(model: AbstractNetwork, step: int) -> dict[str, float]:
         assert isinstance(model, Refiner)
         card = describe(config, config_path, model, trainer, 0.0)
@@ -75,7 +78,7 @@ def train(
         scores: dict[str, float] = {}
         for wanted, samples in sets:
             params = EvaluateRefineParams(RefineParams(steps=VALIDATION_STEPS))
-            report = evaluate_refine(samples, loaded, corrupted_truth(config), params)
+            report = evaluate_refine(samples, loaded, rough, params)
             for name in ("rough", "refined"):
                 block = report[name]
                 target = block["target" if block["target"]["f1"] is not None else "mean"]
@@ -91,25 +94,6 @@ def train(
     folder = save_checkpoint(checkpoints, result.model, card, fp16_weights(result.model))
     copy_curves(run.folder, folder)
     return TrainSummary(folder, result.steps, result.minutes, result.finished)
-
-
-def corrupted_truth(config: RefineConfig) -> _Corrupted:
-    """Give a maker of rough maps: the truth, corrupted the same way for the same tile."""
-    return _Corrupted(len(config.classes), config.seed)
-
-
-class _Corrupted:
-    """Corrupts the truth of a sample; its name decides how."""
-
-    def __init__(self, classes: int, seed: int) -> None:
-        """Keep what decides."""
-        self._classes, self._seed = classes, seed
-
-    def __call__(self, sample: Sample) -> NDArray[np.uint8]:
-        """Give the rough map, uint8 [H, W]."""
-        name = int.from_bytes(hashlib.sha256(sample.name.encode()).digest()[:4])
-        rng = np.random.default_rng([self._seed, name])
-        return corrupt(sample.label.astype(np.int64), self._classes, rng).astype(np.uint8)
 
 
 def describe(

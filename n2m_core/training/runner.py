@@ -6,7 +6,6 @@ import datetime
 import hashlib
 import logging
 import shutil
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ from n2m_core.tasks.evaluate import EvaluateParams, Mapper, maker_of, score_maps
 from n2m_core.tasks.one_pass import refine_once, rough_bands
 from n2m_core.tasks.tally import ScoredMap, Setting
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
-from n2m_core.training.corruption import corrupt
+from n2m_core.training.corruption import corrupted_truth
 from n2m_core.training.loop import AbstractTrainer, RunParams, TrainResult
 from n2m_core.training.sources import CropMixer, data_root
 from n2m_core.training.supervised import Exercise, Trainer
@@ -267,10 +266,7 @@ def _refining(loaded: LoadedModel, config: TrainConfig) -> Mapper:
     def make(sample: Sample, _: Setting, progress: Progress | None) -> ScoredMap:
         if sample.rough is not None:
             return refine_once(sample.image, sample.rough, loaded, progress=progress)
-        # The same truth is corrupted alike in every run, whichever samples stand beside it.
-        rng = np.random.default_rng((config.seed, zlib.crc32(sample.name.encode())))
-        truth = sample.label.astype(np.int64)
-        rough = corrupt(truth, len(config.classes), rng, params=params)
+        rough = corrupted_truth(sample.label, sample.name, len(config.classes), config.seed, params)
         return refine_once(sample.image, rough, loaded, progress=progress)
 
     return make

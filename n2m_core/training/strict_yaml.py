@@ -16,6 +16,21 @@ from n2m_core.errors import ConfigError
 Config = TypeVar("Config")
 
 
+class Seeded(typing.Protocol):
+    """A configuration of a run: frozen dataclass, named, with a seed."""
+
+    @property
+    def id(self) -> str:
+        """Name of the run and of its checkpoint."""
+
+    @property
+    def seed(self) -> int:
+        """Decides everything random."""
+
+
+SeededConfig = TypeVar("SeededConfig", bound=Seeded)
+
+
 def read_strict(path: Path, cls: type[Config]) -> Config:
     """Read a YAML file as a dataclass.
 
@@ -30,6 +45,27 @@ def read_strict(path: Path, cls: type[Config]) -> Config:
         ConfigError: the file can't be read, or a key or value is wrong.
     """
     config = _build(cls, _read(path), path.name)
+    assert isinstance(config, cls)
+    return config
+
+
+def read_seeded(path: Path, cls: type[SeededConfig], seed: int | None) -> SeededConfig:
+    """Read the configuration of a run, perhaps with another seed.
+
+    Args:
+        path: a YAML file.
+        cls: the dataclass.
+        seed: in place of the file's; the run and its checkpoint are then called `<id>-seed<seed>`.
+
+    Returns:
+        The configuration, every key known and every value of its type.
+
+    Raises:
+        ConfigError: the file can't be read, or a key or value is wrong.
+    """
+    config: Any = read_strict(path, cls)
+    if seed is not None:
+        config = dataclasses.replace(config, id=f"{config.id}-seed{seed}", seed=seed)
     assert isinstance(config, cls)
     return config
 

@@ -8,12 +8,10 @@ import yaml
 
 from n2m_core.diffusion.noise import SCHEDULES
 from n2m_core.errors import ConfigError
-from n2m_core.training.config import TrainConfig, load_config
-from n2m_core.training.fuse_config import FuseConfig
-from n2m_core.training.multitask import MultiTaskConfig, is_multitask
+from n2m_core.training.config import load_config
+from n2m_core.training.kinds import kind_of
 from n2m_core.training.pretrain import PretrainConfig
-from n2m_core.training.refine_config import is_refine_config, load_refine_config
-from n2m_core.training.strict_yaml import read_entry, read_strict
+from n2m_core.training.strict_yaml import read_strict
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
@@ -40,14 +38,10 @@ def written(tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.stem)
 def test_shipped_configurations_are_valid_and_named_like_their_file(path: Path) -> None:
-    if is_refine_config(path):
-        assert load_refine_config(path).id == path.stem
-        return
-    kinds: dict[str, type[PretrainConfig | FuseConfig | MultiTaskConfig | TrainConfig]]
-    kinds = {"pretrain": PretrainConfig, "fuse": FuseConfig}
-    named = "pretrain" if path.parent.name == "pretrain" else read_entry(path, "task")
-    kind = MultiTaskConfig if is_multitask(path) else kinds.get(named, TrainConfig)
-    assert read_strict(path, kind).id == path.stem
+    if path.parent.name == "pretrain":
+        assert read_strict(path, PretrainConfig).id == path.stem
+    else:
+        assert kind_of(path).load(path).id == path.stem
 
 
 def test_minimal_configuration_takes_the_defaults(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from n2m_core.errors import ConfigError, ParameterError
 from n2m_core.models.idgbr import Refiner
 from n2m_core.models.network import NetworkConfig
 from n2m_core.models.noise2map import Noise2Map
+from n2m_core.training.kinds import REFINEMENT, kind_of
 from n2m_core.training.loop import RunParams
 from n2m_core.training.refine import RefineTrainer, draw_timesteps
-from n2m_core.training.refine_config import is_refine_config, load_refine_config
+from n2m_core.training.refine_config import load_refine_config
 from n2m_core.training.refine_runner import train
 from n2m_core.training.rough_maps import pack, unpack
 
@@ -62,7 +63,7 @@ def refining(tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:
 def test_a_run_leaves_a_checkpoint_that_loads_and_a_card_that_says_how(tmp_path: Path) -> None:
     validation = {"name": "town", "dataset": "folder", "root": str(tmp_path / "town")}
     path = refining(tmp_path, {"validation": [{**validation, "every": 6, "only": ["1"]}]})
-    assert is_refine_config(path)
+    assert kind_of(path) is REFINEMENT
     run = RunParams(tmp_path / "runs" / "tiny")
     summary = train(path, run, checkpoints=tmp_path / "out")
     assert (summary.steps, summary.finished) == (6, True)
