@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from n2m_core.datasets.base import LabelClass, Sample
-from n2m_core.datasets.folder import ReadOptions, match_folders
-from n2m_core.datasets.tiles import AbstractTiles, check_binary, read_binary_label, read_tile
+from n2m_core.datasets.base import LabelClass
+from n2m_core.datasets.folder import ReadOptions, SampleFiles, match_folders
+from n2m_core.datasets.tiles import BinaryTiles, TileForm, check_binary
 
-RESOLUTION_M = 0.5
+TILES = TileForm(resolution_m=0.5)
 
 
-class LevirTiles(AbstractTiles):
+class LevirTiles(BinaryTiles):
     """One split of LEVIR-CD."""
 
     def __init__(
@@ -41,17 +41,9 @@ class LevirTiles(AbstractTiles):
             DatasetError: folders or files are missing.
         """
         check_binary("levir-cd", "change", classes)
-        self._classes = tuple(classes)
-        self._ignore = ignore
-        self._options = options or ReadOptions()
-        self._files = match_folders(root, (("A",), ("B",), ("label",)))
-        super().__init__(list(self._files))
-
-    def _read(self, index: int) -> Sample:
-        """Read one pair."""
-        name = self.names[index]
-        before, after, label = self._files[name]
-        image = read_tile(before, self._options, RESOLUTION_M)
-        later = read_tile(after, self._options, RESOLUTION_M)
-        mask = read_binary_label(label, image.valid.shape, self._classes, ignore=self._ignore)
-        return Sample(name, image, mask, later, "binary")
+        stems = match_folders(root, (("A",), ("B",), ("label",)))
+        files = [
+            SampleFiles(name, before, label, after)
+            for name, (before, after, label) in stems.items()
+        ]
+        super().__init__(files, TILES, classes, ignore=ignore, options=options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
@@ -17,7 +17,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from n2m_core.datasets.base import LabelClass, Sample, Task, class_count
-from n2m_core.datasets.folder import ReadOptions
+from n2m_core.datasets.folder import ReadOptions, SampleFiles
 from n2m_core.datasets.mask_reading import read_mask
 from n2m_core.errors import BandError, DatasetError, LabelError
 from n2m_core.geo_image import GeoImage
@@ -60,6 +60,64 @@ class AbstractTiles(Sequence[Sample], ABC):
     @abstractmethod
     def _read(self, index: int) -> Sample:
         """Read one sample; the index is in range."""
+
+
+@dataclass(frozen=True)
+class TileForm:
+    """What the tiles of a set are brought to.
+
+    Attributes:
+        resolution_m: nominal ground size of a pixel, metres.
+        size_px: side of a tile; None to keep the files' size.
+    """
+
+    resolution_m: float
+    size_px: int | None = None
+
+
+class BinaryTiles(AbstractTiles):
+    """Samples with files of their own: an image, or two dates of it, and a binary mask."""
+
+    def __init__(
+        self,
+        files: Sequence[SampleFiles],
+        form: TileForm,
+        classes: Sequence[LabelClass],
+        *,
+        ignore: int | None = None,
+        options: ReadOptions | None = None,
+    ) -> None:
+        """Keep the files; nothing is read yet.
+
+        Args:
+            files: of every sample.
+            form: what the tiles are brought to.
+            classes: of the checkpoint.
+            ignore: a mask value that counts nowhere.
+            options: how the images are read.
+        """
+        super().__init__([each.name for each in files])
+        self._files = tuple(files)
+        self._form = form
+        self._classes = tuple(classes)
+        self._ignore = ignore
+        self._options = options or ReadOptions()
+
+    def _read(self, index: int) -> Sample:
+        """Read one tile or pair."""
+        files, form = self._files[index], self._form
+        image = read_tile(files.image, self._options, form.resolution_m, form.size_px)
+        after = None
+        if files.after is not None:
+            after = read_tile(files.after, self._options, form.resolution_m, form.size_px)
+        label = read_binary_label(
+            files.label,
+            image.valid.shape,
+            self._classes,
+            ignore=self._ignore,
+            size_px=form.size_px,
+        )
+        return Sample(files.name, image, label, after, "binary")
 
 
 def check_binary(name: str, task: Task, classes: Sequence[LabelClass]) -> None:

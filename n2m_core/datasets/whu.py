@@ -16,21 +16,20 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from n2m_core.datasets.base import LabelClass, Sample, Task
+from n2m_core.datasets.base import LabelClass, Task
 from n2m_core.datasets.folder import ReadOptions, SampleFiles, match_folders
-from n2m_core.datasets.tiles import AbstractTiles, check_binary, read_binary_label, read_tile
+from n2m_core.datasets.tiles import BinaryTiles, TileForm, check_binary
 from n2m_core.errors import DatasetError
 from n2m_core.raster_io import read_labels
 
-TILE_PX = 256
-SEGMENT_RESOLUTION_M = 0.6
+SEGMENT_TILES = TileForm(resolution_m=0.6, size_px=256)
 """512 px tiles of 0.3 m brought to 256 px."""
-CHANGE_RESOLUTION_M = 0.2
+CHANGE_TILES = TileForm(resolution_m=0.2)
 
 _log = logging.getLogger(__name__)
 
 
-class WhuTiles(AbstractTiles):
+class WhuTiles(BinaryTiles):
     """One split of WHU."""
 
     def __init__(
@@ -55,27 +54,10 @@ class WhuTiles(AbstractTiles):
             DatasetError: folders or files are missing, or no pair shows a change.
         """
         check_binary("whu", task, classes)
-        self._classes = tuple(classes)
-        self._task: Task = task
-        self._ignore = ignore
-        self._options = options or ReadOptions()
-        self._files = _pairs(root) if task == "change" else _singles(root)
-        super().__init__([item.name for item in self._files])
-
-    def _read(self, index: int) -> Sample:
-        """Read one tile or pair."""
-        item = self._files[index]
-        is_pair = item.after is not None
-        size = None if is_pair else TILE_PX
-        resolution = CHANGE_RESOLUTION_M if is_pair else SEGMENT_RESOLUTION_M
-        image = read_tile(item.image, self._options, resolution, size)
-        after = None
-        if item.after is not None:
-            after = read_tile(item.after, self._options, resolution, size)
-        label = read_binary_label(
-            item.label, image.valid.shape, self._classes, ignore=self._ignore, size_px=size
-        )
-        return Sample(item.name, image, label, after, "binary")
+        is_change = task == "change"
+        files = _pairs(root) if is_change else _singles(root)
+        form = CHANGE_TILES if is_change else SEGMENT_TILES
+        super().__init__(files, form, classes, ignore=ignore, options=options)
 
 
 def _singles(root: Path) -> list[SampleFiles]:

@@ -16,16 +16,15 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from n2m_core.datasets.base import LabelClass, Sample, Task
+from n2m_core.datasets.base import LabelClass, Task
 from n2m_core.datasets.folder import ReadOptions, SampleFiles
-from n2m_core.datasets.tiles import AbstractTiles, check_binary, read_binary_label, read_tile
+from n2m_core.datasets.tiles import BinaryTiles, TileForm, check_binary
 from n2m_core.errors import DatasetError
 
 FOLDER = Path("xBD") / "santa-rosa-wildfire"
 BEFORE = "_pre_disaster"
 AFTER = "_post_disaster"
-TILE_PX = 256
-RESOLUTION_M = 1.8
+TILES = TileForm(resolution_m=1.8, size_px=256)
 """About 0.45 m at 1024 px, brought to 256 px."""
 KNOWN_WITHOUT_MASK = frozenset(
     {"00000334", "00000192", "00000125", "00000247", "00000327", "00000258", "00000320"}
@@ -36,7 +35,7 @@ KNOWN_WITHOUT_MASK = frozenset(
 _log = logging.getLogger(__name__)
 
 
-class Xview2Tiles(AbstractTiles):
+class Xview2Tiles(BinaryTiles):
     """One split of the Santa Rosa wildfire."""
 
     def __init__(
@@ -61,23 +60,8 @@ class Xview2Tiles(AbstractTiles):
             DatasetError: folders or later images are missing, or no image has a mask.
         """
         check_binary("xview2", task, classes)
-        self._classes = tuple(classes)
-        self._ignore = ignore
-        self._options = options or ReadOptions()
-        self._files = _find(_fire_folder(root), task)
-        super().__init__([item.name for item in self._files])
-
-    def _read(self, index: int) -> Sample:
-        """Read one tile or pair at 256 px."""
-        item = self._files[index]
-        image = read_tile(item.image, self._options, RESOLUTION_M, TILE_PX)
-        after = None
-        if item.after is not None:
-            after = read_tile(item.after, self._options, RESOLUTION_M, TILE_PX)
-        label = read_binary_label(
-            item.label, image.valid.shape, self._classes, ignore=self._ignore, size_px=TILE_PX
-        )
-        return Sample(item.name, image, label, after, "binary")
+        files = _find(_fire_folder(root), task)
+        super().__init__(files, TILES, classes, ignore=ignore, options=options)
 
 
 def _fire_folder(root: Path) -> Path:
