@@ -53,6 +53,8 @@ class SourceConfig:
         split: of `dataset` and `label_pairs`, such as train; none for `root` itself.
         focus: share of the crops that are laid around a target pixel (any class but the first),
             for targets so rare that random crops hardly ever show one.
+        two_places: of `label_pairs`, share of the pairs made from two different places, where all
+            differs and only buildings count; in the others one place is edited.
     """
 
     kind: SourceKind
@@ -69,6 +71,7 @@ class SourceConfig:
     layout: DatasetName = "folder"
     split: str | None = None
     focus: float = 0.0
+    two_places: float = 0.3
 
 
 @dataclass(frozen=True)

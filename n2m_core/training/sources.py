@@ -26,7 +26,6 @@ from n2m_core.training.scene_bank import scene_tiles
 
 BUILDING_CLASSES = (ClassInfo("background", "#000000"), ClassInfo("building", "#ffffff"))
 RGB = 3
-TWO_PLACES = 0.3  # share of label pairs made from two different places
 
 
 def data_root() -> Path:
@@ -92,7 +91,7 @@ class LabelPairSource(AbstractSource):
         """Put two places side by side, or edit one."""
         resolution = cropper.resolution(rng)
         one, other = (self._cut(cropper, resolution, rng) for _ in range(2))
-        if rng.random() >= TWO_PLACES:
+        if rng.random() >= self.config.two_places:
             other = edited(one, other, rng)
         before, after = (one, other) if rng.random() < 0.5 else (other, one)
         image = torch.cat([before.image, jiggled(after.image, rng)])
