@@ -218,6 +218,8 @@ def of_study(plot: Plot) -> go.Figure:
         )
     figure.update_xaxes(title=plot.x_title)
     figure.update_yaxes(title=plot.y_title, rangemode="tozero")
+    if plot.is_log:
+        figure.update_yaxes(type="log", exponentformat="power")
     return _styled(figure)
 
 
