@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._ui import errors, exports, frame, inputs, refining, repairs, results, state
+from pages._ui import (
+    errors,
+    exports,
+    frame,
+    frequencies,
+    inputs,
+    refined,
+    refining,
+    repairs,
+    results,
+    state,
+)
 
 frame.open_page(
     "Refine",
@@ -33,12 +44,13 @@ def show() -> None:
     result = refining.result_of(source, card, chosen)
     if result is None:
         return
-    refining.show_map(source, result, chosen)
-    refining.say_how(source, result)
+    refined.show_map(source, result, chosen)
+    refined.say_how(source, result)
     truth = refining.truth_of(source, card, chosen)
     report = repairs.panel(source, result, truth, chosen)
-    refining.show_forming(source, result, chosen)
-    refining.show_spread(source, result, chosen)
+    refined.show_forming(source, result, chosen)
+    refined.show_spread(source, result, chosen)
+    frequencies.panel(source, result, truth, chosen)
     exports.panel("ref", source, result, chosen.choices, report)
     results.about_weights(card)
 

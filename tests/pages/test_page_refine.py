@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,10 @@ import tiny_checkpoints
 from page_runs import OpenPage, maps_of, settle, texts
 from streamlit.testing.v1 import AppTest
 
+from n2m_core.metrics.spectrum import RINGS, ErrorSpectrum
 from n2m_core.raster_io import read_image, write_geotiff
+from n2m_core.tasks.frequency import StepScore
+from pages._ui import frequencies
 
 PAGE = "5_Refine"
 
@@ -46,6 +51,50 @@ def test_a_models_map_is_refined_without_a_click(open_page: OpenPage) -> None:
     assert "3 steps, guidance 2, seed 0" in shown
     assert "made up" in shown
     assert "idgbr-buildings" in shown
+
+
+def test_the_error_is_shown_by_frequency_and_along_the_walk(open_page: OpenPage) -> None:
+    app = open_page(PAGE)
+    assert not app.error
+    spectrum, walk = (json.loads(each.proto.spec) for each in app.get("plotly_chart"))
+    assert [line["name"] for line in spectrum["data"]] == ["rough", "refined"]
+    assert spectrum["layout"]["yaxis"]["type"] == "log"
+    expected, rough = walk["data"]
+    assert expected["x"] == [1, 2, 3]
+    assert rough["y"][0] == rough["y"][1]
+    shown = texts(app)
+    assert "waves longer than 16 px" in shown
+    assert "after step 1 and" in shown
+
+
+def spectrum(fine: float, coarse: float) -> ErrorSpectrum:
+    """Error in the lowest and in the highest ring alone."""
+    power = np.zeros(RINGS)
+    power[0], power[-1] = coarse, fine
+    return ErrorSpectrum(power, np.ones(RINGS, np.int64))
+
+
+def test_what_is_left_of_the_error_is_told() -> None:
+    told = frequencies.told_spectrum(spectrum(200, 100), spectrum(50, 110))
+    assert "such as a whole building (110 % is left)" in told
+    assert "outlines (25 % is left)" in told
+    assert "(there was none)" in frequencies.told_spectrum(spectrum(0, 9), spectrum(5, 9))
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ((0.5, 0.4, 0.6, 0.45, 0.7), "from step 4 on it passes the rough map's 0.500"),
+        ((0.5, 0.6, 0.7), "from step 1 on it passes"),
+        ((0.5, 0.6, 0.5), "the rough map's 0.500 is not passed in the end"),
+        ((math.nan, 0.1, 0.2), "the rough map has no boundary"),
+    ],
+)
+def test_when_the_boundary_passes_the_rough_map_is_told(
+    scores: tuple[float, ...], told: str
+) -> None:
+    steps = tuple(StepScore(step, score, score) for step, score in enumerate(scores))
+    assert told in frequencies.told_walk(steps)
 
 
 def test_several_samples_show_where_the_boundary_is_uncertain(open_page: OpenPage) -> None:
