@@ -14,6 +14,7 @@ from pages._ui import (
     refining,
     repairs,
     results,
+    spoiling,
     state,
 )
 
@@ -37,8 +38,9 @@ def show() -> None:
     if source is None or card is None:
         inputs.say_what_is_missing("refine")
         return
-    chosen = refining.choose(source, card)
-    state.write_link("ref", {"sample": source.id, "checkpoint": card.id})
+    chosen = refining.choose(source, card, asked.get("rough"))
+    case = None if chosen is None else chosen.rough.case
+    state.write_link("ref", {"sample": source.id, "checkpoint": card.id, "rough": case})
     if chosen is None:
         return
     result = refining.result_of(source, card, chosen)
@@ -47,6 +49,7 @@ def show() -> None:
     refined.show_map(source, result, chosen)
     refined.say_how(source, result)
     truth = refining.truth_of(source, card, chosen)
+    spoiling.show(source, result, truth, chosen)
     report = repairs.panel(source, result, truth, chosen)
     refined.show_forming(source, result, chosen)
     refined.show_spread(source, result, chosen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,15 +14,15 @@ from pages._ui import (
     choosing,
     compute,
     detail,
-    frame,
-    inputs,
     jobs,
     resources,
     results,
+    rough_maps,
     state,
 )
 from pages._ui.compute import Choices
-from pages._ui.inputs import OWN_ROUGH, Source
+from pages._ui.inputs import Source
+from pages._ui.rough_maps import Rough
 
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
@@ -40,8 +39,7 @@ class Chosen:
     """What a person chose on this page.
 
     Attributes:
-        rough: id of the checkpoint that draws the rough map; None for the person's own file.
-        own: that file.
+        rough: where the rough map comes from.
         steps: of DDIM.
         guidance: weight of classifier-free guidance.
         samples: noise draws.
@@ -50,8 +48,7 @@ class Chosen:
         choices: seed, bands and resolution, as on the other pages.
     """
 
-    rough: str | None
-    own: Path | None
+    rough: Rough
     steps: int
     guidance: float
     samples: int
@@ -62,52 +59,30 @@ class Chosen:
     @property
     def key(self) -> str:
         """Names everything that changes the map."""
-        own = "" if self.own is None else f"{self.own.name}"
         return (
-            f"{self.rough}/{own}/{self.steps}/{self.guidance}/{self.samples}/{self.middle_px}/"
+            f"{self.rough.key}/{self.steps}/{self.guidance}/{self.samples}/{self.middle_px}/"
             f"{self.choices.key}"
         )
 
 
-def fitting(card: CheckpointCard) -> dict[str, CheckpointCard]:
-    """The segmentation checkpoints that draw the classes which a refiner knows."""
-    names = [entry.name for entry in card.classes]
-    return {
-        each.id: each
-        for each in resources.cards("segment")
-        if [entry.name for entry in each.classes] == names
-    }
+def choose(source: Source, card: CheckpointCard, asked: str | None = None) -> Chosen | None:
+    """Let the person choose the rough map and how it is refined; None while there is no map.
 
-
-def choose(source: Source, card: CheckpointCard) -> Chosen | None:
-    """Let the person choose the rough map and how it is refined; None while there is no map."""
-    image = resources.image(source.image)
-    left, right = st.columns(2)
-    with right:
-        own = inputs.upload_rough(source, image, card)
-    makers = {each.id: f"Map of {each.title}" for each in fitting(card).values()}
-    if own is not None:
-        makers[OWN_ROUGH] = own.name
-    if not makers:
-        frame.empty(
-            "There is no rough map yet",
-            "Drop one beside this: a raster or polygons of "
-            f"{', '.join(entry.name for entry in card.classes)}. No installed model draws these.",
-        )
+    Args:
+        source: the scene.
+        card: the refiner.
+        asked: the rough map that a link asks for.
+    """
+    rough = rough_maps.choose(source, card, asked)
+    if rough is None:
         return None
-    with left:
-        rough = choosing.pick_listed(
-            f"rough.w.{card.id}", "Rough map", makers, "The map whose boundaries are drawn anew."
-        )
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         view = choosing.pick("ref.w.view", "View", {each: each for each in VIEWS})
         middle_px = choosing.EXTENTS[choosing.extent("ref")]
         with st.popover("Adjust", icon=":material/tune:"):
             steps, guidance, seed, samples = _controls(card)
-    is_own = rough == OWN_ROUGH and own is not None
     return Chosen(
-        rough=None if is_own else rough,
-        own=own.path if is_own and own is not None else None,
+        rough=rough,
         steps=steps,
         guidance=guidance,
         samples=samples,
@@ -165,43 +140,25 @@ def _controls(card: CheckpointCard) -> tuple[int, float, int, int]:
 
 def result_of(source: Source, card: CheckpointCard, chosen: Chosen) -> RefineResult | None:
     """The refined map, or its progress and None while it is being made."""
-    makers = fitting(card)
-    maker = makers[chosen.rough] if chosen.rough else None
-    drawn = maker.sha256 if maker else ""
-    key = f"refine/{source.key}/{card.sha256}/{drawn}/{chosen.key}"
+    key = f"refine/{source.key}/{card.sha256}/{chosen.key}"
     (image,) = compute.images_of(replace(source, before=None), chosen.choices)
     return jobs.result_of(
         "ref.map",
         key,
         "Drawing the boundaries anew",
-        lambda progress: _make(image, card, maker, chosen, progress),
+        lambda progress: _make(image, card, chosen, progress),
     )
 
 
 def _make(
-    image: GeoImage,
-    card: CheckpointCard,
-    maker: CheckpointCard | None,
-    chosen: Chosen,
-    progress: Progress,
+    image: GeoImage, card: CheckpointCard, chosen: Chosen, progress: Progress
 ) -> RefineResult:
-    """Draw the rough map, or read it, and refine it; in the worker."""
-    from n2m_core.datasets.rough import read_rough
-    from n2m_core.tasks import refine, segment
-    from n2m_core.tasks.params import MapParams
+    """Make the rough map and refine it; in the worker."""
+    from n2m_core.tasks import refine
 
     progress(0, 1, "loading the weights")
-    window = _window(image, chosen.middle_px)
-    part = detail.crop(image, window)
-    notes: tuple[str, ...] = ()
-    resolution_m = chosen.choices.resolution_m
-    if maker is None:
-        assert chosen.own is not None
-        read = read_rough(chosen.own, image, card.classes)
-        rough, notes = read.labels[window], read.notes
-    else:
-        model = resources.model(maker)
-        rough = segment.run(part, model, MapParams(resolution_m=resolution_m)).labels
+    window, resolution_m = _window(image, chosen.middle_px), chosen.choices.resolution_m
+    rough, notes = rough_maps.make(chosen.rough, image, window, card, resolution_m)
     params = refine.RefineParams(
         steps=chosen.steps,
         guidance=chosen.guidance,
@@ -210,7 +167,8 @@ def _make(
         resolution_m=resolution_m,
         frames=min(FRAMES, chosen.steps),
     )
-    found = refine.run(part, np.ascontiguousarray(rough), resources.model(card), params, progress)
+    part = detail.crop(image, window)
+    found = refine.run(part, rough, resources.model(card), params, progress)
     return replace(found, notes=(*notes, *found.notes))
 
 

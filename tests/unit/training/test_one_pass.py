@@ -18,13 +18,13 @@ from tiny_models import drawn_scene, untrained_network
 
 from n2m_core import checkpoints
 from n2m_core.checkpoints import LoadedModel
+from n2m_core.corruption import corrupt
 from n2m_core.errors import BandError, CheckpointError, ConfigError, LabelError, ParameterError
 from n2m_core.models.building import build
 from n2m_core.models.network import NetworkConfig
 from n2m_core.tasks import segment
 from n2m_core.tasks.one_pass import refine_once, rough_planes, with_rough
 from n2m_core.training.config import load_config
-from n2m_core.training.corruption import corrupt
 from n2m_core.training.loop import RunParams
 from n2m_core.training.runner import train
 from n2m_core.training.supervised import Trainer, take_weights
