@@ -93,7 +93,7 @@ class Refiners:
         return {self.main: self._walk(self.steps[0]), **self.others}
 
     def _named(self, steps: int) -> str:
-        return f"{self.model.card.id}, {steps} steps"
+        return f"{self.model.card.id}, {steps} step{'s' * (steps != 1)}"
 
     def _walk(self, steps: int) -> Maker:
         params = RefineParams(steps=steps)
@@ -116,20 +116,26 @@ def on_maps_of(name: str, rough: RoughMaker, samples: Sequence[Sample], those: R
         for each, make in those.others.items():
             after[each].add(sample, drawn, make(sample.image, drawn))
         tell(f"{name} {sample.name}")
-    rows = [{"name": ROUGH_MAP, "scores": before.scores(), "error": error_of(before)}]
+    error = {**error_of(before), "mean_power": spectrum_of(before)}
+    rows: list[Json] = [{"name": ROUGH_MAP, "scores": before.scores(), "error": error}]
     for each, maps in after.items():
         gains = {key: asdict(gain) for key, gain in maps.gains(before).items()}
         row = {"name": each, "scores": maps.scores(), "gains": gains, "repair": maps.repair()}
         rows.append({**row, "error": error_of(maps)})
+    rows[1]["error"]["mean_power"] = spectrum_of(after[those.main])
     return {"name": name, "maps": rows, "by_step": along(walks)}
 
 
 def error_of(maps: ComparedMaps) -> Json:
-    """Where the error of some maps lies: wrong pixels' worth, coarse and fine, and the spectrum."""
+    """Error of some maps in wrong pixels' worth: in coarse waves and in fine ones."""
     spectrum = maps.spectrum
     fine = spectrum.power_above(EDGE_CUTOFF)
-    mean_power = [round(float(value), 6) for value in np.nan_to_num(spectrum.mean_power)]
-    return {"coarse": spectrum.total - fine, "fine": fine, "mean_power": mean_power}
+    return {"coarse": spectrum.total - fine, "fine": fine}
+
+
+def spectrum_of(maps: ComparedMaps) -> list[float]:
+    """Mean power of the error in each ring of frequencies; 0 in one that no map reached."""
+    return [round(float(value), 6) for value in np.nan_to_num(maps.spectrum.mean_power)]
 
 
 def along(walks: Sequence[Sequence[StepScore]]) -> list[Json]:

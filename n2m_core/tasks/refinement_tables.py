@@ -25,7 +25,7 @@ def refinement(raw: Json, score: str) -> Shown:
     for entry in raw["sets"]:
         told += [_verdict(raw, entry), _claim(raw, entry)]
         for rough in entry["rough"]:
-            title = f"{entry['name']} ({entry['tiles']} tiles): maps of {rough['name']}"
+            title = f"{_title(entry)} ({entry['tiles']} tiles): maps of {rough['name']}"
             tables.append(Table(title, _HEADER, _rows(rough["maps"]), "segment"))
         plots += [_spectra(raw, entry), _steps(entry)]
     seconds = raw["seconds"]
@@ -44,6 +44,12 @@ def refinement(raw: Json, score: str) -> Shown:
 
 
 _HEADER = ("map by", *SCORES.values(), "repair score")
+
+
+def _title(entry: Json) -> str:
+    """A set's name at the head of a line."""
+    name = str(entry["name"])
+    return name[:1].upper() + name[1:]
 
 
 def _rows(maps: list[Json]) -> tuple[tuple[str, ...], ...]:
@@ -107,14 +113,14 @@ def _verdict(raw: Json, entry: Json) -> str:
     wanted = 0.0 if entry["is_real"] else raw["limits"]["points_on_scenes"]
     allowed = raw["limits"]["iou_points_lost"]
     if not lost or any(mean is None for mean in means.values()):
-        return f"{entry['name']}: there is no boundary to score."
+        return f"{_title(entry)}: there is no boundary to score."
     points = {key: 100 * mean for key, mean in means.items() if mean is not None}
     worst = 100 * min(lost)
     is_won = all(value > 0 and value >= wanted for value in points.values())
     is_kept = worst >= -allowed
     least = f"at least {wanted:g} points" if wanted else "a rise"
     return (
-        f"{entry['name']}: {raw['main']} changes WFm by {points['wfm']:+.1f} and boundary F1 at 3 "
+        f"{_title(entry)}: {raw['main']} changes WFm by {points['wfm']:+.1f} and boundary F1 at 3 "
         f"px by {points['f1_3px']:+.1f} points, the mean over the rough models ({least} wanted: "
         f"{_met(is_won)}), and mean IoU by {worst:+.1f} points where it does worst (at most "
         f"{allowed:g} may be lost: {_met(is_kept)})."
@@ -139,7 +145,7 @@ def _claim(raw: Json, entry: Json) -> str:
         left[key] = f"{100 * after / before:.0f} %" if before else "none"
     waves = f"{1 / raw['cutoff']:g} px"
     return (
-        f"{entry['name']}, error of the maps after {raw['main']} as a share of the rough maps': in "
+        f"{_title(entry)}, error of the maps after {raw['main']} as a share of the rough maps': in "
         f"waves shorter than {waves} {left['fine']}, in longer ones {left['coarse']}."
     )
 
@@ -165,7 +171,7 @@ def _spectra(raw: Json, entry: Json) -> Plot:
             ]
             x, y = zip(*power, strict=True) if power else ((), ())
             lines.append(Line(f"{rough['name']}{suffix}", tuple(x), tuple(y)))
-    title = f"{entry['name']}: spectrum of the error"
+    title = f"{_title(entry)}: spectrum of the error"
     return Plot(title, "cycles per pixel", "mean power", tuple(lines), "segment", is_log=True)
 
 
@@ -176,7 +182,7 @@ def _steps(entry: Json) -> Plot:
         known = [each for each in rough["by_step"] if each["f1_3px"] is not None]
         x, y = ([each[key] for each in known] for key in ("step", "f1_3px"))
         lines.append(Line(rough["name"], tuple(x), tuple(y)))
-    title = f"{entry['name']}: boundary along the walk"
+    title = f"{_title(entry)}: boundary along the walk"
     return Plot(
         title, "denoising steps done, 0 the rough map", SCORES["f1_3px"], tuple(lines), "segment"
     )

@@ -24,9 +24,13 @@ PAGE = "5_Refine"
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that draws rough maps of buildings, and one that refines them."""
+    """A model that draws rough maps of buildings, and two that refine, one in one pass."""
     folder = tmp_path_factory.mktemp("checkpoints")
     tiny_checkpoints.write_tiny_checkpoint(folder, "n2m-buildings")
+    once = tiny_checkpoints.write_tiny_checkpoint(folder, "n2m-buildings-plain") / "card.json"
+    card = json.loads(once.read_text())
+    card["bands"] += ["rough background", "rough building"]
+    once.write_text(json.dumps(card))
     tiny_checkpoints.write_tiny_refiner(folder, "idgbr-buildings", of="n2m-buildings")
     return folder
 
@@ -58,6 +62,7 @@ def test_a_models_map_is_refined_without_a_click(open_page: OpenPage) -> None:
     assert "3 steps, guidance 2, seed 0" in shown
     assert "made up" in shown
     assert "idgbr-buildings" in shown
+    assert app.selectbox(key="rough.w.idgbr-buildings.maker").options == ["Tiny buildings"]
 
 
 def test_the_error_is_shown_by_frequency_and_along_the_walk(open_page: OpenPage) -> None:

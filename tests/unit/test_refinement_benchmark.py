@@ -58,7 +58,7 @@ def test_every_refiner_is_scored_on_the_maps_of_every_rough_model(
     assert found["left_out"][0].startswith("one-pass-buildings is not trained here")
     assert found["seconds"].keys() == {
         "tiny-refiner, 2 steps",
-        "tiny-refiner, 1 steps",
+        "tiny-refiner, 1 step",
         "guided filter",
     }
     (table,) = found["sets"]
@@ -68,6 +68,7 @@ def test_every_refiner_is_scored_on_the_maps_of_every_rough_model(
     assert clean["command"].endswith("--dataset folder --rough tiny-buildings --json")
     assert [each["step"] for each in clean["by_step"]] == [0, 1, 2]
     rough, main, *_, guided = clean["maps"]
+    assert ["mean_power" in row["error"] for row in clean["maps"]] == [True, True, False, False]
     assert clean["by_step"][0]["f1_3px"] == pytest.approx(rough["scores"]["f1_3px"])
     assert clean["by_step"][-1]["f1_3px"] == pytest.approx(main["scores"]["f1_3px"])
     assert rough["scores"]["mean_iou"] > noisy["maps"][0]["scores"]["mean_iou"]

@@ -107,7 +107,7 @@ def test_refiners_stand_beside_the_rough_maps_and_the_limits(folder: Path) -> No
     assert "7.0 s for a tile of 256 px (at most 6 wanted: missed)" in speed
     assert "left out" in left_out
     table = found.tables[0]
-    assert table.title == "town (8 tiles): maps of good"
+    assert table.title == "Town (8 tiles): maps of good"
     assert table.rows[0] == ("rough map", "0.700", "0.800", "0.500", "0.500", "-")
     assert table.rows[1] == (
         "idgbr, 25 steps",

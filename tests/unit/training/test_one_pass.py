@@ -50,6 +50,8 @@ def refiner(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 def test_the_card_names_what_the_network_is_shown(refiner: LoadedModel) -> None:
     bands = ("red", "green", "blue", "rough ground", "rough roof")
     assert refiner.card.bands == bands
+    assert refiner.card.takes_rough
+    assert not replace(refiner.card, bands=bands[:3]).takes_rough
     assert refiner.model.config.in_channels == 5
     assert len(refiner.card.image_statistics.mean) == 3
 
