@@ -33,6 +33,11 @@ CONFIGS = ROOT / "configs"
 PEERS = Path("build") / "peers"
 PRETRAINING = Path("build") / "pretraining"
 SEEDS = (1, 2)
+REFINERS = {
+    "idgbr-buildings": "idgbr-buildings.yaml",
+    "one-pass-buildings": "refine/one-pass-buildings.yaml",
+}
+"""Configurations of the refiners that are compared, by the checkpoints that they make."""
 INTRODUCTION = """# Studies of the models
 
 `make bench-models` measures these, each by a script in `benchmarks/` that writes a JSON file, and
@@ -94,11 +99,19 @@ def train_multitask() -> Iterable[Command]:
         yield ("n2m_core", "train", str(CONFIGS / "n2m-multitask.yaml"), "--resume")
 
 
+def train_refinement() -> Iterable[Command]:
+    """The refiner and its peer of one pass."""
+    for name, config in REFINERS.items():
+        if not (registry() / name / "card.json").is_file():
+            yield ("n2m_core", "train", str(CONFIGS / config), "--resume")
+
+
 JOBS: dict[str, Job] = {
     "peers": Job((str(PEERS),), lambda: cards(PEERS), train_peers),
     "pretraining": Job(("--report",), lambda: cards(PRETRAINING), train_pretraining),
     "multitask": Job((), lambda: cards(registry()), train_multitask),
     "landsat": Job((), lambda: cards(registry())),
+    "refinement": Job((), lambda: cards(registry()), train_refinement),
     "full_size": Job((), lambda: sorted((ROOT / "n2m_core" / "models").rglob("*.py"))),
 }
 

@@ -13,7 +13,7 @@ import json
 import os
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from benchmarks.figures import time_in_turn, use_threads
 from benchmarks.scores import Measurement, held_out, run
 from n2m_core import checkpoints
 from n2m_core.checkpoints import CheckpointCard, LoadedModel
+from n2m_core.datasets.base import Sample
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
 from n2m_core.tasks.study_tables import ranked, spread
@@ -92,16 +93,7 @@ def scored(cards: Iterable[CheckpointCard], sets: Iterable[Measurement], root: P
     models = [checkpoints.load(card.id, card.task, device="cpu", root=root) for card in cards]
     entries = []
     for wanted in sets:
-        if wanted.preparation and not Path(wanted.root).is_dir():
-            run(wanted.preparation)
-        card = models[0].card
-        samples = open_dataset(
-            wanted.options.split()[1],
-            Path(os.path.expandvars(wanted.root)),
-            None,
-            task=card.task,
-            classes=card.classes,
-        )
+        samples = opened(wanted, models[0].card)
         reports = [evaluate(samples, model, EvaluateParams()) for model in models]
         entries.append(
             {
@@ -111,6 +103,19 @@ def scored(cards: Iterable[CheckpointCard], sets: Iterable[Measurement], root: P
             }
         )
     return entries
+
+
+def opened(wanted: Measurement, card: CheckpointCard) -> Sequence[Sample]:
+    """Open a set in the classes of a checkpoint; held-out scenes are made where they are not."""
+    if wanted.preparation and not Path(wanted.root).is_dir():
+        run(wanted.preparation)
+    return open_dataset(
+        wanted.options.split()[1],
+        Path(os.path.expandvars(wanted.root)),
+        None,
+        task="change" if wanted.task == "change" else "segment",
+        classes=card.classes,
+    )
 
 
 def _score(report: Json, key: str) -> float:

@@ -29,6 +29,8 @@ Task = Literal["segment", "change", "refine"]
 
 CARD = "card.json"
 FUSION_TASK = "fuse"
+ROUGH_BAND = "rough "
+"""How the names of bands begin that show a rough map beside the image."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,11 @@ class CheckpointCard:
     sampling_steps: int | None = None
     guidance: float | None = None
     metrics: tuple[dict[str, Any], ...] = field(default=())
+
+    @property
+    def takes_rough(self) -> bool:
+        """Whether some of the bands show a rough map, which no image has."""
+        return any(band.startswith(ROUGH_BAND) for band in self.bands)
 
     def process(self) -> NoiseProcess:
         """Build the noise process that the weights were trained with."""

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._ui import errors, exports, frame, inputs, refining, repairs, results, state
+from pages._ui import (
+    errors,
+    exports,
+    frame,
+    frequencies,
+    inputs,
+    refined,
+    refining,
+    repairs,
+    results,
+    spoiling,
+    state,
+)
 
 frame.open_page(
     "Refine",
@@ -26,19 +38,22 @@ def show() -> None:
     if source is None or card is None:
         inputs.say_what_is_missing("refine")
         return
-    chosen = refining.choose(source, card)
-    state.write_link("ref", {"sample": source.id, "checkpoint": card.id})
+    chosen = refining.choose(source, card, asked.get("rough"))
+    case = None if chosen is None else chosen.rough.case
+    state.write_link("ref", {"sample": source.id, "checkpoint": card.id, "rough": case})
     if chosen is None:
         return
     result = refining.result_of(source, card, chosen)
     if result is None:
         return
-    refining.show_map(source, result, chosen)
-    refining.say_how(source, result)
+    refined.show_map(source, result, chosen)
+    refined.say_how(source, result)
     truth = refining.truth_of(source, card, chosen)
+    spoiling.show(source, result, truth, chosen)
     report = repairs.panel(source, result, truth, chosen)
-    refining.show_forming(source, result, chosen)
-    refining.show_spread(source, result, chosen)
+    refined.show_forming(source, result, chosen)
+    refined.show_spread(source, result, chosen)
+    frequencies.panel(source, result, truth, chosen)
     exports.panel("ref", source, result, chosen.choices, report)
     results.about_weights(card)
 

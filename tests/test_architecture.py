@@ -1,8 +1,9 @@
 """The rules that every source file keeps, read from the syntax trees, and the texts' commands.
 
 Imports point one way: app, pages -> pages/_ui -> n2m_core.tasks, training -> models, diffusion,
-checkpoints, raster_io, datasets -> metrics, tiling, normalize, render, guided_filter, geo_image ->
-errors. Never upward, never between two papers. Every rule is tried on a bad source as well.
+checkpoints, raster_io, datasets -> metrics, tiling, normalize, render, guided_filter, corruption,
+geo_image -> errors. Never upward, never between two papers. Every rule is tried on a bad source as
+well.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"n2m_core", "n2m_core.errors", "n2m_core.places"}),
     frozenset({"n2m_core.geo_image", "n2m_core.atomic"}),
     frozenset(
-        f"n2m_core.{name}" for name in ("guided_filter", "metrics", "normalize", "render", "tiling")
+        f"n2m_core.{name}"
+        for name in ("corruption", "guided_filter", "metrics", "normalize", "render", "tiling")
     ),
     frozenset(
         f"n2m_core.{name}"

@@ -220,16 +220,16 @@ def _repair_line(repair: dict[str, Any]) -> str:
 @scores.app.command("refine", epilog=EVALUATE_EXAMPLE)
 def evaluate_refine(
     checkpoint: options.Checkpoint,
+    root: scores.Root,
     rough: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--rough",
-            metavar="CHECKPOINT|DIR",
-            help="Whose maps are refined: a segmentation checkpoint, or a folder of rough maps "
-            "named as the images.",
+            metavar="CHECKPOINT[@T]|DIR",
+            help="Whose maps are refined: a segmentation checkpoint (at timestep T), or a folder "
+            "of rough maps named as the images. Without it those that the dataset brings.",
         ),
-    ],
-    root: scores.Root,
+    ] = None,
     dataset: scores.Dataset = "folder",
     split: scores.Split = None,
     steps: Steps = None,

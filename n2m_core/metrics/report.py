@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from n2m_core.metrics.boundary import BoundaryScores
-from n2m_core.metrics.confusion import ConfusionCounts, f1_scores, mean_present
+from n2m_core.metrics.confusion import ConfusionCounts, f1_scores, iou_scores, mean_present
 from n2m_core.metrics.intervals import Statistic, bootstrap
 
 Scores = NDArray[np.float64]
@@ -130,7 +130,16 @@ def headline_statistic(scheme: ClassScheme) -> Statistic:
 
 def mean_f1_statistic(pooled: NDArray[Any]) -> Scores:
     """Mean F1 over the classes that are not absent, float64 [R]; NaN where all are."""
-    scores = f1_scores(pooled)
+    return _class_means(f1_scores(pooled))
+
+
+def mean_iou_statistic(pooled: NDArray[Any]) -> Scores:
+    """Mean IoU over the classes that are not absent, float64 [R]; NaN where all are."""
+    return _class_means(iou_scores(pooled))
+
+
+def _class_means(scores: Scores) -> Scores:
+    """Mean over the classes [R, K] that are not NaN, float64 [R]."""
     present = ~np.isnan(scores)
     total = np.where(present, scores, 0.0).sum(axis=-1)
     means = np.full(len(scores), np.nan)

@@ -69,14 +69,14 @@ class ErrorSpectrum:
         """Sum of the squared errors; of a binary map the number of wrong pixels."""
         return float(self.power.sum())
 
-    def share_above(self, cutoff: float = EDGE_CUTOFF) -> float:
-        """Share of the power at frequencies above a cut-off.
+    def power_above(self, cutoff: float = EDGE_CUTOFF) -> float:
+        """Power at frequencies above a cut-off.
 
         Args:
             cutoff: cycles per pixel, 0 to sqrt(1/2); a ring counts when its middle lies above.
 
         Returns:
-            The share in [0, 1]; NaN for a map without an error.
+            The power; of a binary map's error so many wrong pixels' worth.
 
         Raises:
             ParameterError: the cut-off is out of range.
@@ -85,8 +85,22 @@ class ErrorSpectrum:
             raise ParameterError(
                 f"The cut-off is {cutoff} cycles per pixel; 0 to {math.sqrt(0.5):.3f} is possible."
             )
-        total = self.total
-        return float(self.power[self.frequency > cutoff].sum() / total) if total > 0 else math.nan
+        return float(self.power[self.frequency > cutoff].sum())
+
+    def share_above(self, cutoff: float = EDGE_CUTOFF) -> float:
+        """Share of the power at frequencies above a cut-off.
+
+        Args:
+            cutoff: as in `power_above`.
+
+        Returns:
+            The share in [0, 1]; NaN for a map without an error.
+
+        Raises:
+            ParameterError: the cut-off is out of range.
+        """
+        above, total = self.power_above(cutoff), self.total
+        return above / total if total > 0 else math.nan
 
 
 def error_map(

@@ -25,6 +25,7 @@ from n2m_core.metrics.report import Json
 from n2m_core.tasks import refine, segment
 from n2m_core.tasks.evaluate import EvaluateParams, score_maps
 from n2m_core.tasks.mapping import check_task
+from n2m_core.tasks.params import MapParams
 from n2m_core.tasks.refine import RefineParams
 from n2m_core.tasks.repairing import repair_block, targets_of
 from n2m_core.tasks.tally import Setting
@@ -60,8 +61,8 @@ class EvaluateRefineParams:
 
 
 @dataclass(frozen=True, eq=False)
-class _RoughScored:
-    """A rough map, to be scored as if it were a result."""
+class GivenMap:
+    """A map that was not made here, to be scored as if it were a result; see `ScoredMap`."""
 
     labels: Labels
     timestep: int
@@ -111,9 +112,9 @@ def evaluate_refine(
             counts[target] = counts[target] + found
         return result
 
-    def before(sample: Sample, _: Setting, __: Progress | None) -> _RoughScored:
+    def before(sample: Sample, _: Setting, __: Progress | None) -> GivenMap:
         """Give the rough map of one sample."""
-        return _RoughScored(kept[sample.name], card.inference_timestep)
+        return GivenMap(kept[sample.name], card.inference_timestep)
 
     options = EvaluateParams(seed=params.refine.seed)
     report = score_maps(dataset, card, refined, options, progress)
@@ -128,12 +129,13 @@ def evaluate_refine(
     return report
 
 
-def open_rough(name: str, model: LoadedModel, *, device: str = "auto") -> RoughMaker:
-    """Give rough maps from a folder or from a segmentation checkpoint.
+def open_rough(name: str | None, model: LoadedModel, *, device: str = "auto") -> RoughMaker:
+    """Give rough maps from the samples, from a folder or from a segmentation checkpoint.
 
     Args:
         name: a folder with a raster or polygons for every sample, matched by file stem; else the
-            id of a segmentation checkpoint of the same classes.
+            id of a segmentation checkpoint of the same classes, with `@` and a timestep to map at
+            another than its own; None for the rough maps that the samples bring.
         model: the checkpoint that refines.
         device: of the segmentation checkpoint.
 
@@ -142,20 +144,37 @@ def open_rough(name: str, model: LoadedModel, *, device: str = "auto") -> RoughM
 
     Raises:
         CheckpointError: neither a folder nor a fitting checkpoint.
+        ParameterError: what follows `@` is no timestep.
     """
+    if name is None:
+        return _own
     folder = Path(name)
     if folder.is_dir():
         return _from_folder(folder, model)
-    other = load(name, device=device)
+    checkpoint, mark, step = name.partition("@")
+    if mark and not step.isdecimal():
+        raise ParameterError(f"{name!r} names no timestep behind @; 0 to 999 are possible.")
+    params = MapParams(timestep=int(step) if mark else None)
+    other = load(checkpoint, "segment", device=device)
     check_task(other.card, "segment")
     theirs = [entry.name for entry in other.card.classes]
     ours = [entry.name for entry in model.card.classes]
     if theirs != ours:
         raise CheckpointError(
-            f"{name} maps {', '.join(theirs)}; {model.card.id} refines {', '.join(ours)}. Choose a "
-            "segmentation checkpoint of the same classes."
+            f"{checkpoint} maps {', '.join(theirs)}; {model.card.id} refines {', '.join(ours)}. "
+            "Choose a segmentation checkpoint of the same classes."
         )
-    return lambda sample: segment.run(sample.image, other).labels
+    return lambda sample: segment.run(sample.image, other, params).labels
+
+
+def _own(sample: Sample) -> Labels:
+    """Give the rough map that a sample brings."""
+    if sample.rough is None:
+        raise DatasetError(
+            "The dataset brings no rough map of this image. Name whose maps are to be refined: a "
+            "segmentation checkpoint, or a folder of rough maps (--rough)."
+        )
+    return sample.rough
 
 
 def _from_folder(folder: Path, model: LoadedModel) -> RoughMaker:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from n2m_core.checkpoints import CheckpointCard, LoadedModel
+from n2m_core.checkpoints import ROUGH_BAND, CheckpointCard, LoadedModel
 from n2m_core.errors import CheckpointError, LabelError
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.normalize import Normalization, to_model_range
@@ -59,7 +59,7 @@ def refine_once(
 
 def rough_bands(class_names: Sequence[str]) -> tuple[str, ...]:
     """Name the bands that show a rough map, one a class."""
-    return tuple(f"rough {name}" for name in class_names)
+    return tuple(f"{ROUGH_BAND}{name}" for name in class_names)
 
 
 def rough_planes(rough: NDArray[Any], classes: int) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from n2m_core.errors import DatasetError
-from n2m_core.tasks import study_tables
+from n2m_core.tasks import refinement_tables, study_tables
 from n2m_core.tasks.study_tables import Json, Shown
 
 
@@ -100,6 +100,13 @@ STUDIES = (
         "What is left of the change maps far from the resolution that they learned at?",
         "python -m benchmarks.landsat",
         study_tables.landsat,
+    ),
+    Study(
+        "refinement",
+        "Refinement",
+        "Do boundaries improve on good and bad maps alike, and more than by simpler refiners?",
+        "python -m benchmarks.refinement",
+        refinement_tables.refinement,
     ),
     Study(
         "full_size",

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from n2m_core.checkpoints import ClassInfo
+from n2m_core.corruption import CorruptionParams
 from n2m_core.datasets.base import Task
 from n2m_core.datasets.opening import DatasetName
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseKind, ScheduleName
 from n2m_core.errors import ConfigError
 from n2m_core.models.network import PEERS, NetworkName
 from n2m_core.scenes.scene import Style
-from n2m_core.training.corruption import CorruptionParams
 from n2m_core.training.strict_yaml import read_seeded
 
 SourceKind = Literal[

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from n2m_core.checkpoints import load
+from n2m_core.corruption import corrupt
 from n2m_core.diffusion.noise import TIMESTEPS
 from n2m_core.errors import ConfigError
 from n2m_core.models.building import build
@@ -36,7 +37,6 @@ from n2m_core.models.stable_diffusion import (
     folder_settings,
     folder_weights,
 )
-from n2m_core.training.corruption import corrupt
 from n2m_core.training.crops import Cropper
 from n2m_core.training.loop import STATE, AbstractTrainer, RunParams
 from n2m_core.training.losses import IGNORED

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from n2m_core.checkpoints import CheckpointCard, LoadedModel, TrainingRecord, save_checkpoint
+from n2m_core.corruption import corrupted_truth
 from n2m_core.datasets.base import Sample
 from n2m_core.geo_image import Progress
 from n2m_core.models.idgbr import SCHEDULE, Refiner
@@ -21,7 +22,6 @@ from n2m_core.models.storing import fp16_weights
 from n2m_core.normalize import Normalization
 from n2m_core.tasks.evaluate_refine import EvaluateRefineParams, evaluate_refine
 from n2m_core.tasks.refine import RefineParams
-from n2m_core.training.corruption import corrupted_truth
 from n2m_core.training.loop import RunParams
 from n2m_core.training.refine import BANDS, RefineTrainer
 from n2m_core.training.refine_config import RefineConfig, load_refine_config

@@ -23,6 +23,7 @@ from n2m_core.checkpoints import (
     network_for,
     save_checkpoint,
 )
+from n2m_core.corruption import corrupted_truth
 from n2m_core.datasets.base import Sample, Task
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.geo_image import Progress
@@ -33,7 +34,6 @@ from n2m_core.tasks.evaluate import EvaluateParams, Mapper, maker_of, score_maps
 from n2m_core.tasks.one_pass import refine_once, rough_bands
 from n2m_core.tasks.tally import ScoredMap, Setting
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
-from n2m_core.training.corruption import corrupted_truth
 from n2m_core.training.loop import AbstractTrainer, RunParams, TrainResult
 from n2m_core.training.sources import CropMixer, data_root
 from n2m_core.training.supervised import Exercise, Trainer

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from n2m_core.checkpoints import Task, load, network_for
+from n2m_core.corruption import corrupt
 from n2m_core.diffusion.noise import TIMESTEPS, NoiseProcess, make_schedule
 from n2m_core.errors import CheckpointError, ConfigError
 from n2m_core.models.backbone import adopted_settings, full_settings, open_backbone
@@ -32,7 +33,6 @@ from n2m_core.models.released import load_released
 from n2m_core.models.storing import load_network
 from n2m_core.tasks.one_pass import rough_planes
 from n2m_core.training.config import TrainConfig
-from n2m_core.training.corruption import corrupt
 from n2m_core.training.crops import Cropper, Rng
 from n2m_core.training.loop import AbstractTrainer, RunParams
 from n2m_core.training.losses import supervised_loss

@@ -198,8 +198,8 @@ def over_strengths(curves: Sequence[Curve], names: Sequence[str], x_title: str) 
     return _styled(figure)
 
 
-def of_study(plot: Plot) -> go.Figure:
-    """Draw the lines of a study; points with names stand apart where there is one line of them."""
+def of_plot(plot: Plot) -> go.Figure:
+    """Draw the lines of a plot; points with names stand apart where there is one line of them."""
     figure = go.Figure()
     for number, line in enumerate(plot.lines):
         is_alone = len(plot.lines) == 1 and any(isinstance(each, str) for each in line.x)
@@ -218,6 +218,8 @@ def of_study(plot: Plot) -> go.Figure:
         )
     figure.update_xaxes(title=plot.x_title)
     figure.update_yaxes(title=plot.y_title, rangemode="tozero")
+    if plot.is_log:
+        figure.update_yaxes(type="log", exponentformat="power")
     return _styled(figure)
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from n2m_core import render
-from pages._ui import frame, inputs, jobs, maps, refining, resources, results, views
+from pages._ui import frame, inputs, jobs, maps, refined, resources, results, views
 from pages._ui.layers import image_layer, mask_layer
 from pages._ui.maps import LegendItem
 
@@ -41,7 +41,7 @@ def panel(
         inputs.upload_truth(source)
         return None
     digest = hash(truth.tobytes())
-    key = f"{refining.key_of(source, result, chosen)}/repair/{digest}"
+    key = f"{refined.key_of(source, result, chosen)}/repair/{digest}"
     report = jobs.result_of(
         "ref.score", key, "Scoring", lambda progress: _score(result, truth, progress)
     )
@@ -94,7 +94,7 @@ def _html(result: RefineResult, truth: Labels, chosen: Chosen) -> str:
         mask_layer("Repair", image, repair_codes(result, truth), colors),
     ]
     legend = tuple(LegendItem(name, color) for name, color, _ in CATEGORIES.values())
-    return maps.overlay_html(layers, refining.shared(result, legend))
+    return maps.overlay_html(layers, refined.shared(result, legend))
 
 
 def _counts(repair: dict[str, Any]) -> None:

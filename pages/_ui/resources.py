@@ -84,11 +84,13 @@ def _cards(folder: Path, stamp: tuple[tuple[str, int], ...]) -> list[CheckpointC
 
 
 def cards(task: str | None = None) -> list[CheckpointCard]:
-    """The cards of the installed checkpoints, of one task or of all."""
+    """The cards of the installed checkpoints: all, or those that do a task with images alone."""
     folder = checkpoints_folder()
     paths = sorted(folder.glob("*/card.json"))
     found = _cards(folder, _stamp(paths)) if paths else []
-    return [card for card in found if task in (None, card.task)]
+    if task is None:
+        return found
+    return [card for card in found if card.task == task and not card.takes_rough]
 
 
 @lru_cache(maxsize=3)

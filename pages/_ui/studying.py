@@ -49,7 +49,7 @@ def _show(study: studies.Study, found: Shown, task: str) -> None:
     for number, plot in enumerate(plots):
         st.subheader(plot.title, anchor=False)
         name = f"{study.id}-{number + 1}"
-        figures.show(figures.of_study(plot), f"models.plot.{name}", name)
+        figures.show(figures.of_plot(plot), f"models.plot.{name}", name)
     for number, table in enumerate(tables):
         st.subheader(table.title, anchor=False)
         frame.table(table.header, table.rows, [""] * len(table.rows))

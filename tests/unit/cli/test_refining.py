@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,43 @@ def test_a_refiner_is_scored_on_a_models_maps_and_on_a_folder_of_them(
     said = n2m(*words, *where, "--rough", tmp_path / "tiles" / "rough")
     assert said.code == 1
     assert "rough/ has no rough map of 2" in said.err
+
+
+def test_rough_maps_that_the_dataset_brings_need_no_name(n2m: Command, tmp_path: Path) -> None:
+    lines, roots = [], [tmp_path / name for name in ("images", "masks", "rough")]
+    for folder in roots:
+        folder.mkdir()
+    for seed in (1, 2):
+        picture, truth = drawn_scene(seed, 64, 64)
+        drawn = (picture.transpose(1, 2, 0), truth * 255, np.roll(truth, 2, 0) * 255)
+        for folder, pixels in zip(roots, drawn, strict=True):
+            Image.fromarray(pixels).save(folder / f"{seed}.png")
+        names = {"image": "images", "label": "masks", "rough": "rough"}
+        lines.append(json.dumps({key: f"{name}/{seed}.png" for key, name in names.items()}))
+    (tmp_path / "test.jsonl").write_text("\n".join(lines))
+    words = ("evaluate", "refine", "--checkpoint", "tiny-refiner", "--steps", "1", "--root")
+    where = (tmp_path, "--resolution", "0.5", "--json")
+    said = n2m(*words, *where, "--dataset", "idgbr-jsonl")
+    assert said.code == 0, said.err
+    named = n2m(*words, *where, "--dataset", "idgbr-jsonl", "--rough", tmp_path / "rough")
+    assert said.json["rough"] == named.json["rough"]
+    assert 0.5 < said.json["rough"]["target"]["f1"] < 1
+    said = n2m(*words, *where, "--dataset", "folder")
+    assert said.code == 1
+    assert "1: The dataset brings no rough map of this image" in said.err
+    assert "--rough" in said.err
+
+
+def test_a_models_maps_at_another_timestep(n2m: Command, tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    picture, truth = drawn_scene(1, 64, 64)
+    Image.fromarray(picture.transpose(1, 2, 0)).save(tmp_path / "images" / "1.png")
+    Image.fromarray(truth * 255).save(tmp_path / "masks" / "1.png")
+    words = ("evaluate", "refine", "--checkpoint", "tiny-refiner", "--steps", "1", "--json")
+    where = ("--root", tmp_path, "--resolution", "0.5", "--rough")
+    clean, noisy = (n2m(*words, *where, name) for name in ("tiny-buildings", "tiny-buildings@900"))
+    assert clean.json["rough"]["target"]["iou"] > noisy.json["rough"]["target"]["iou"]
+    said = n2m(*words, *where, "tiny-buildings@late")
+    assert said.code == 1
+    assert "names no timestep behind @" in said.err

@@ -93,6 +93,43 @@ def test_claims_stand_beside_what_was_measured(folder: Path) -> None:
     )
 
 
+def test_refiners_stand_beside_the_rough_maps_and_the_limits(folder: Path) -> None:
+    found = of("refinement", folder)
+    town, _, scenes, claim, speed, left_out = found.notes[1:7]
+    # Boundaries +1 and +3 points, +2 in the mean: a rise is wanted of real maps, 3 on scenes.
+    assert "WFm by +2.0 and boundary F1 at 3 px by +2.0 points" in town
+    assert "(a rise wanted: met)" in town
+    assert "mean IoU by -1.0 points where it does worst (at most 0.5 may be lost: missed)" in town
+    assert "WFm by +4.0" in scenes
+    assert "(at least 3 points wanted: met)" in scenes
+    assert "may be lost: met" in scenes
+    assert "shorter than 16 px 25 %, in longer ones 100 %" in claim
+    assert "7.0 s for a tile of 256 px (at most 6 wanted: missed)" in speed
+    assert "left out" in left_out
+    table = found.tables[0]
+    assert table.title == "Town (8 tiles): maps of good"
+    assert table.rows[0] == ("rough map", "0.700", "0.800", "0.500", "0.500", "-")
+    assert table.rows[1] == (
+        "idgbr, 25 steps",
+        "0.699, -0.1 (-1.1 to +0.9)",
+        "0.800, +0.0",
+        "0.510, +1.0 (+0.0 to +2.0)",
+        "0.510, +1.0 (+0.0 to +2.0)",
+        "0.250 (0.200 to 0.300)",
+    )
+    spectra, steps = found.plots[:2]
+    assert spectra.is_log
+    assert [line.name for line in spectra.lines] == [
+        "good",
+        "good, refined",
+        "bad",
+        "bad, refined",
+    ]
+    assert spectra.lines[1].x == (0.5 / 128, 2.5 / 128)  # a ring without power has no logarithm
+    assert spectra.lines[1].y == (2.0, 0.5)
+    assert steps.lines[0].x == (0, 25)
+
+
 def test_a_study_that_was_not_run_is_nothing(tmp_path: Path) -> None:
     assert all(studies.shown(study, where=tmp_path) is None for study in studies.STUDIES)
 

@@ -18,13 +18,13 @@ from tiny_models import drawn_scene, untrained_network
 
 from n2m_core import checkpoints
 from n2m_core.checkpoints import LoadedModel
+from n2m_core.corruption import corrupt
 from n2m_core.errors import BandError, CheckpointError, ConfigError, LabelError, ParameterError
 from n2m_core.models.building import build
 from n2m_core.models.network import NetworkConfig
 from n2m_core.tasks import segment
 from n2m_core.tasks.one_pass import refine_once, rough_planes, with_rough
 from n2m_core.training.config import load_config
-from n2m_core.training.corruption import corrupt
 from n2m_core.training.loop import RunParams
 from n2m_core.training.runner import train
 from n2m_core.training.supervised import Trainer, take_weights
@@ -50,6 +50,8 @@ def refiner(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 def test_the_card_names_what_the_network_is_shown(refiner: LoadedModel) -> None:
     bands = ("red", "green", "blue", "rough ground", "rough roof")
     assert refiner.card.bands == bands
+    assert refiner.card.takes_rough
+    assert not replace(refiner.card, bands=bands[:3]).takes_rough
     assert refiner.model.config.in_channels == 5
     assert len(refiner.card.image_statistics.mean) == 3
 

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from n2m_core.corruption import KINDS, CorruptionParams, Kind, corrupt
 from n2m_core.errors import LabelError, ParameterError
-from n2m_core.training.corruption import KINDS, CorruptionParams, Kind, corrupt
 
 Labels = NDArray[np.int64]
 
