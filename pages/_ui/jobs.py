@@ -122,8 +122,8 @@ def _worker() -> ThreadPoolExecutor:
 
 
 @st.cache_resource(show_spinner=False)
-def _results() -> Results:
-    """The server's finished results."""
+def results() -> Results:
+    """The server's finished results; to be asked for by the page, which hands them to its work."""
     return Results()
 
 
@@ -139,7 +139,7 @@ def result_of(slot: str, key: str, title: str, work: Callable[[Progress], T]) ->
     Raises:
         N2MError: the work refused its input. Other exceptions are passed on as they are.
     """
-    kept = _results().get(key)
+    kept = results().get(key)
     if kept is not None:
         st.session_state.pop(f"{slot}.job", None)
         return cast(T, kept)
@@ -150,9 +150,16 @@ def result_of(slot: str, key: str, title: str, work: Callable[[Progress], T]) ->
         _offer_again(slot)
         return None
     if job.state == "done":
-        return cast("T | None", _results().get(key))
+        return cast("T | None", results().get(key))
     _watch(slot, job)
     return None
+
+
+def stop(slot: str) -> None:
+    """End the job of a slot, so that the one worker is free for what matters more."""
+    held = st.session_state.pop(f"{slot}.job", None)
+    if held is not None:
+        held.cancel()
 
 
 def _job_in(slot: str, key: str, title: str, work: Callable[[Progress], T]) -> Job[T]:
@@ -164,7 +171,7 @@ def _job_in(slot: str, key: str, title: str, work: Callable[[Progress], T]) -> J
         held.cancel()
     job = Job(key, title, work)
     st.session_state[f"{slot}.job"] = job
-    _worker().submit(job.run, _results())
+    _worker().submit(job.run, results())
     job.finished.wait(_PATIENCE_S)
     return job
 
