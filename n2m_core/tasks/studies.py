@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from n2m_core.errors import DatasetError
-from n2m_core.tasks import study_tables
+from n2m_core.tasks import fusion_tables, study_tables
 from n2m_core.tasks.study_tables import Json, Shown
 
 
@@ -100,6 +100,13 @@ STUDIES = (
         "What is left of the change maps far from the resolution that they learned at?",
         "python -m benchmarks.landsat",
         study_tables.landsat,
+    ),
+    Study(
+        "fusion",
+        "Fusion",
+        "Which method comes nearest to the missing image, and what does each part of SA-STF bring?",
+        "python -m benchmarks.fusion",
+        fusion_tables.fusion,
     ),
     Study(
         "full_size",

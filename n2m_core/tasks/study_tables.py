@@ -85,7 +85,8 @@ def ranked(scores: dict[str, tuple[float, float]]) -> dict[str, int]:
     return {name: 1 + sum(o > own for o in rounded.values()) for name, own in rounded.items()}
 
 
-def _machine(raw: Json) -> str:
+def measured_on(raw: Json) -> str:
+    """When and on what a study was measured, as a sentence."""
     at = raw["machine"]
     return f"Measured {at['date']} on {at['processor']}, PyTorch {at['torch']}."
 
@@ -119,7 +120,7 @@ def peers(raw: Json, score: str) -> Shown:
             for each in networks
         )
         tables.append(Table(f"{name.capitalize()}: what the networks cost", header, rows, task))
-    return Shown((_machine(raw), *_verdicts(raw["networks"])), tuple(tables), tuple(plots))
+    return Shown((measured_on(raw), *_verdicts(raw["networks"])), tuple(tables), tuple(plots))
 
 
 def _ranking(
@@ -197,7 +198,7 @@ def pretraining(raw: Json, score: str) -> Shown:
         f"Short: {raw['steps']} steps a run, after {first['steps']} steps of pretraining; seeds "
         f"{', '.join(map(str, sorted({run['seed'] for run in runs})))}. {len(runs)} of "
         f"{raw['planned']} runs are finished.",
-        _machine(raw),
+        measured_on(raw),
     )
     return Shown(notes, tuple(tables), tuple(plots))
 
@@ -265,7 +266,7 @@ def multitask(raw: Json, score: str) -> Shown:
         for i, name in ((1, "segmentation"), (2, "change"))
     )
     plots = (Plot("Weights of the losses", "step", "weight", lines),) if raw["weights"] else ()
-    return Shown((*told, _machine(raw)), tuple(tables), plots)
+    return Shown((*told, measured_on(raw)), tuple(tables), plots)
 
 
 def landsat(raw: Json, score: str) -> Shown:
@@ -292,7 +293,7 @@ def landsat(raw: Json, score: str) -> Shown:
         flat = raw["checkpoints"][0]["all_positive"]["f1"]
         notes.append(f"A map of nothing but change would score F1 {flat:.3f}.")
         notes += dict.fromkeys(note for each in raw["checkpoints"] for note in each["notes"])
-    return Shown((*notes, _machine(raw)), (Table("Labelled pixels", header, rows, "change"),))
+    return Shown((*notes, measured_on(raw)), (Table("Labelled pixels", header, rows, "change"),))
 
 
 def full_size(raw: Json, score: str) -> Shown:
@@ -317,7 +318,7 @@ def full_size(raw: Json, score: str) -> Shown:
     )
     header = ("network", "million weights", "GFLOP", "seconds")
     return Shown(
-        (f"One pair of {raw['tile_px']} px on {raw['device']}.", _machine(raw)),
+        (f"One pair of {raw['tile_px']} px on {raw['device']}.", measured_on(raw)),
         (
             Table("Both networks in one run", header, rows, "change"),
             Table("Noise2Map is", ("", "measured", "published"), ratios, "change"),
@@ -338,7 +339,7 @@ def speed(raw: Json, score: str) -> Shown:
         )
         for part in (raw[name] for name in sorted(raw))
     )
-    return Shown(tuple({_machine(part) for part in raw.values()}), tables)
+    return Shown(tuple({measured_on(part) for part in raw.values()}), tables)
 
 
 def _limit(figure: Json) -> str:
