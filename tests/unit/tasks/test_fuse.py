@@ -24,7 +24,14 @@ from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io import same_grid
 from n2m_core.scenes.farmland import FarmlandParams
 from n2m_core.tasks.evaluate_fusion import evaluate, images_of, params_for
-from n2m_core.tasks.fuse import FuseImages, FuseParams, FuseResult, run, score_result
+from n2m_core.tasks.fuse import (
+    FuseImages,
+    FuseParams,
+    FuseResult,
+    run,
+    score_result,
+    truth_on_grid,
+)
 from n2m_core.tasks.fusion_methods import METHODS, expected_seconds, ready_methods, weights_for
 
 TRIPLET = farmland_triplet(FarmlandParams(1_000_003, size=64, bands=4))
@@ -109,7 +116,7 @@ def test_moments_of_the_way_are_kept_where_they_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
-    write_tiny_fusion(tmp_path, "sastf-farmland")
+    write_tiny_fusion(tmp_path, "sastf-farmland", window_px=64)
     plain = fused(params=FuseParams("sa-stf", steps=4))
     assert plain.frames == ()
     assert plain.tags["N2M_CHECKPOINT"] == "sastf-farmland"
@@ -155,6 +162,35 @@ def test_masked_pixels_stay_masked_and_are_told() -> None:
     assert result.image.valid[16:].all()
     assert (result.image.pixels[:, :16] == 0).all()
     assert any("25.0% of the pixels are masked" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_masked_cloud_raises_no_error_beyond_its_window(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a cloud hides is left out, for whoever does not see its place."""
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    write_tiny_fusion(tmp_path, "sastf-farmland", window_px=16)
+    write_tiny_fusion(tmp_path, "stfdiff-farmland", tiny_config("stfdiff"), window_px=16)
+    params = FuseParams(method, window_px=9)
+    clear = fused(params=params)
+    pixels, valid = IMAGES.fine2.pixels.copy(), IMAGES.fine2.valid.copy()
+    pixels[:, :8, :8], valid[:8, :8] = 9_999, False
+    cloud = with_part("fine2", IMAGES.fine2.with_pixels(pixels, IMAGES.fine2.band_names))
+    cloud = replace(cloud, fine2=replace(cloud.fine2, valid=valid))
+    found = fused(cloud, params)
+    assert np.array_equal(found.image.valid, valid)
+    truth, _ = truth_on_grid(TRIPLET.fine[1], clear.prepared)
+    far = np.ones((64, 64), bool)
+    # Two steps of 16 px windows, or two coarse pixels and a window of 9 px.
+    far[:44, :44] = False
+    before, after = (
+        float(np.sqrt(((each.reflectance - truth)[:, far] ** 2).mean())) for each in (clear, found)
+    )
+    if method in ("estarfm", "fsdaf"):  # thresholds and classes are those of the whole scene
+        assert after <= 1.01 * before
+    else:
+        assert after == before
 
 
 def test_second_fine_image_is_moved_and_it_is_told() -> None:
