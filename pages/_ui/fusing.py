@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Report = dict[str, Any]
 METHOD, COMPARISON, GUESS = "fus.w.method", "fus.compare", "mean-change"
-FRAMES = 10
-"""Moments of a learned method's way that are kept to be shown."""
+FRAMES, FRAME_BYTES = 10, 160_000_000
+"""Moments of a learned method's way that are kept to be shown, and what they may take."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class FuseChoices:
             self.dn_scale,
             days,
             checkpoint=None if self.weights is None else self.weights.id,
-            frames=0 if self.weights is None else FRAMES,
+            frames=0 if self.weights is None else moments(resources.image(series.paths["fine0"])),
         )
 
     @property
@@ -100,6 +100,13 @@ class Compared:
     report: Report
     error: NDArray[np.float32]
     changed_rmse: float | None
+
+
+def moments(fine: GeoImage) -> int:
+    """How many moments of the way can be kept; 0 for a scene too large to keep more than two."""
+    each = 2 * 4 * fine.bands * fine.height * fine.width
+    count = min(FRAMES, FRAME_BYTES // each)
+    return count if count > 2 else 0
 
 
 def pick_method(series: Series | None, asked: str | None) -> str:

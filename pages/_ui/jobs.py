@@ -98,20 +98,30 @@ class Results:
                 self._kept.popitem(last=False)
 
     def _bytes(self) -> int:
-        """Memory of all results' arrays."""
-        return sum(memory_bytes(value) for value in self._kept.values())
+        """Memory of all results' arrays; what results share counts once."""
+        seen = set[int]()
+        return sum(memory_bytes(value, seen) for value in self._kept.values())
 
 
-def memory_bytes(value: object) -> int:
-    """Memory of the arrays inside a result: dataclasses, tuples and dictionaries of arrays."""
+def memory_bytes(value: object, seen: set[int] | None = None) -> int:
+    """Memory of the arrays inside a result: dataclasses, tuples and dictionaries of arrays.
+
+    Args:
+        value: the result.
+        seen: ids of arrays that were counted already; what is counted here is added.
+    """
+    known = set[int]() if seen is None else seen
     if isinstance(value, np.ndarray):
+        if id(value) in known:
+            return 0
+        known.add(id(value))
         return value.nbytes
     if isinstance(value, (tuple, list)):
-        return sum(memory_bytes(each) for each in value)
+        return sum(memory_bytes(each, known) for each in value)
     if isinstance(value, dict):
-        return sum(memory_bytes(each) for each in value.values())
+        return sum(memory_bytes(each, known) for each in value.values())
     if is_dataclass(value) and not isinstance(value, type):
-        return sum(memory_bytes(getattr(value, field.name)) for field in fields(value))
+        return sum(memory_bytes(getattr(value, field.name), known) for field in fields(value))
     return 0
 
 

@@ -24,7 +24,7 @@ from n2m_core.raster_io import read_image, write_geotiff
 from n2m_core.scenes.farmland import FarmlandParams
 from n2m_core.tasks import samples as sample_task
 from n2m_core.tasks.fusion_methods import METHODS
-from pages._ui import clicks, coloring, fused, resources
+from pages._ui import clicks, coloring, fused, fusing, resources
 
 PAGE = "6_Fuse"
 LABELS = {
@@ -226,6 +226,15 @@ def test_layers_of_a_method_become_maps(own_folder: Path) -> None:
     html = fused._layers_html(replace(result, layers={"unchanged": half, "reference": half}))
     assert '"title": "Unchanged (copied): 0 to 1"' in html
     assert '"title": "Chosen reference: 0 first date, 1 last date"' in html
+
+
+def test_way_is_kept_as_far_as_memory_allows() -> None:
+    def scene(side: int) -> GeoImage:
+        pixels = np.broadcast_to(np.uint8(0), (4, side, side))
+        return GeoImage(pixels, np.ones((side, side), np.bool_), None, Affine.identity(), ("",) * 4)
+
+    # Two float32 images of four bands take 32 bytes a pixel; 160 MB hold 5 million such pixels.
+    assert [fusing.moments(scene(side)) for side in (64, 1000, 1290, 1300)] == [10, 5, 3, 0]
 
 
 def test_clicked_place_is_the_pixel_under_it_on_any_grid() -> None:
