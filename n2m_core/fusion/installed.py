@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,14 @@ def installed_weights(root: Path | None = None) -> tuple[InstalledWeights, ...]:
         root: folder of the checkpoints.
     """
     folder = checkpoints_root() if root is None else root
-    found = (_read(path.parent) for path in sorted(folder.glob(f"*/{CARD}")))
+    paths = sorted(folder.glob(f"*/{CARD}"))
+    found = (_read(path.parent, path.stat().st_mtime_ns) for path in paths)
     return tuple(each for each in found if each is not None)
 
 
-def _read(folder: Path) -> InstalledWeights | None:
-    """Read one folder; None where it holds no fusion weights."""
+@lru_cache(maxsize=64)
+def _read(folder: Path, _stamp: int) -> InstalledWeights | None:
+    """Read one folder, again when its card was written anew; None where it doesn't fuse."""
     try:
         card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
         if card["task"] != TASK:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from tiny_fusion import write_tiny_fusion
 from n2m_core.datasets.triplets import Triplet, farmland_triplet, write_triplet
 from n2m_core.fusion.estarfm import Estarfm, EstarfmParams
 from n2m_core.fusion.fsdaf import Fsdaf, FsdafParams
-from n2m_core.fusion.inputs import FusionMethod
+from n2m_core.fusion.inputs import FusionInputs, FusionMethod, FusionOutput
+from n2m_core.fusion.naive import Copy
 from n2m_core.fusion.starfm import Starfm, StarfmParams
-from n2m_core.geo_image import GeoImage
+from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.raster_io import read_image, write_geotiff
 from n2m_core.scenes.farmland import FarmlandParams
 from n2m_core.tasks import samples as sample_task
@@ -207,6 +209,39 @@ def test_learned_method_shows_its_way_its_decisions_and_its_weights(
     assert not app.exception
     assert "Other weights" in app.selectbox(key="fus.w.weights.sa-stf").options
     assert not any('"title": "On the way"' in each for each in maps_of(app))
+
+
+class Gated:
+    """A method that waits until its gate is opened."""
+
+    name = "fsdaf"
+
+    def __init__(self) -> None:
+        self.gate = Event()
+        self.gate.set()
+
+    def predict(self, inputs: FusionInputs, progress: Progress) -> FusionOutput:
+        assert self.gate.wait(60)
+        return Copy().predict(inputs, progress)
+
+
+def test_first_guess_stands_there_while_the_method_works(
+    open_fuse: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Gated()
+    monkeypatch.setitem(METHODS, "fsdaf", replace(METHODS["fsdaf"], open=lambda *_: slow))
+    app = open_fuse(PAGE)
+    slow.gate.clear()
+    app.number_input(key="fus.w.window").set_value(10)
+    app.run()
+    (guess,) = maps_of(app)
+    assert '"left": "First guess"' in guess
+    assert "Until the method is done" in texts(app)
+    assert not app.metric
+    slow.gate.set()
+    settle(app)
+    assert '"left": "Fused"' in maps_of(app)[0]
+    assert "Until the method is done" not in texts(app)
 
 
 def test_option_out_of_range_is_told_in_place(open_fuse: OpenPage) -> None:
