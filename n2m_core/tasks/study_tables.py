@@ -86,7 +86,7 @@ def ranked(scores: dict[str, tuple[float, float]]) -> dict[str, int]:
 
 
 def measured_on(raw: Json) -> str:
-    """When and on what a study was measured, as a sentence."""
+    """Say when and on what a study was measured."""
     at = raw["machine"]
     return f"Measured {at['date']} on {at['processor']}, PyTorch {at['torch']}."
 

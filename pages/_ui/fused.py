@@ -313,9 +313,7 @@ def _numbers(series: Series, result: FuseResult, report: dict[str, Any] | None) 
 
 def about_weights(checkpoint: str) -> None:
     """Say which weights made the picture, their licence and what they were measured to score."""
-    from n2m_core.fusion.cards import read_fusion_card
-
-    card = read_fusion_card(checkpoint)
+    card = next(each for each in resources.fusion_cards() if each.id == checkpoint)
     measured = "; ".join(
         f"RMSE {entry['report']['rmse']:.4f} on {results.scored_on(entry)}"
         for entry in card.metrics
@@ -327,3 +325,4 @@ def about_weights(checkpoint: str) -> None:
             f"{card.backbone}; {card.training.steps:,} training steps.",
             card.limits,
         )
+        st.page_link("pages/8_Models.py", label="The whole card", icon=":material/description:")
