@@ -31,7 +31,7 @@ def show() -> None:
 
 def show_cards() -> None:
     """Draw the cards that fit the filters."""
-    cards = [*resources.cards(), *resources.fusion_cards()]
+    cards: list[modelcards.AnyCard] = [*resources.cards(), *resources.fusion_cards()]
     if not cards:
         inputs.say_what_is_missing()
         return

@@ -294,7 +294,7 @@ def test_click_on_a_map_chooses_the_pixel(
     app = open_fuse(PAGE, method="copy")
     assert all("n2m.clicks(map_" in each for each in maps_of(app))
     assert app.number_input(key="fus.w.row.river_farms").value == 32
-    monkeypatch.setattr(fused.clicks, "clicked", lambda *_: (5, 9))
+    monkeypatch.setattr(clicks, "clicked", lambda *_: (5, 9))
     settle(app.run())
     assert app.number_input(key="fus.w.row.river_farms").value == 5
     assert app.number_input(key="fus.w.column.river_farms").value == 9

@@ -115,7 +115,10 @@ def network(config: FusionNetworkConfig | None = None) -> AbstractFusionNetwork:
 
 
 def write_tiny_fusion(
-    root: Path, name: str = "tiny-fusion", config: FusionNetworkConfig | None = None, **card: object
+    root: Path,
+    name: str = "tiny-fusion",
+    config: FusionNetworkConfig | None = None,
+    **card: Any,  # noqa: ANN401
 ) -> FusionCard:
     """Write a checkpoint of random weights and give its card."""
     model = network(config)
