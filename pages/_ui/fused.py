@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 VIEWS = ("Swipe", "Side by side")
 TILE_PX = 192
 ERROR_PX = 512
-"""Longest side of an error map, pixels: six of them stay below 5 MB."""
+"""Longest side of an error map, pixels: those of all methods stay below 5 MB."""
 LAYERS = {
     "unchanged": "Unchanged (copied): 0 to 1",
     "reference": "Chosen reference: 0 first date, 1 last date",

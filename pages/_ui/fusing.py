@@ -230,6 +230,8 @@ def compared_of(series: Series, chosen: FuseChoices, result: FuseResult) -> list
     truth = resources.image(series.truth)
     changed = None if series.changed is None else resources.image(series.changed).pixels[0] > 0
     kept, ready = jobs.results(), ready_methods()
+    plans = {method: chosen.of(method) for method in ready}
+    params = {method: each.params(series) for method, each in plans.items()}
 
     def work(progress: Progress) -> list[Compared]:
         """Run the methods that have not been run; in the worker."""
@@ -243,16 +245,16 @@ def compared_of(series: Series, chosen: FuseChoices, result: FuseResult) -> list
                 """Count on over the methods."""
                 progress(done * total + part, len(ready) * total, note)
 
-            each = chosen.of(method)
-            key = _result_key(series, each)
+            key = _result_key(series, plans[method])
             made = result if method == chosen.method else kept.get(key)
             if not isinstance(made, FuseResult):
-                made = fuse(result.prepared, each.params(series), tell)
+                made = fuse(result.prepared, params[method], tell)
                 kept.put(key, made)
             found.append(_compare(method, made, truth, changed))
         return found
 
-    key = f"compare/{series.key}/{series.truth}/{chosen.key}/{'+'.join(ready)}"
+    runs = "+".join(each.key for each in plans.values())
+    key = f"compare/{series.key}/{series.truth}/{runs}"
     return jobs.result_of(COMPARISON, key, "Running every method", work)
 
 
