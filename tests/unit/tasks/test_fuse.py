@@ -187,7 +187,11 @@ def test_masked_cloud_raises_no_error_beyond_its_window(
     before, after = (
         float(np.sqrt(((each.reflectance - truth)[:, far] ** 2).mean())) for each in (clear, found)
     )
-    if method in ("estarfm", "fsdaf"):  # thresholds and classes are those of the whole scene
+    if method in (
+        "starfm",
+        "estarfm",
+        "fsdaf",
+    ):  # thresholds and classes are those of the whole scene
         assert after <= 1.01 * before
     else:
         assert after == before
