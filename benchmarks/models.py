@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.__main__ import write
+from n2m_core.fusion.installed import installed_weights
 from n2m_core.tasks import studies
 from n2m_core.tasks.study_tables import Table
 
@@ -106,12 +107,27 @@ def train_refinement() -> Iterable[Command]:
             yield ("n2m_core", "train", str(CONFIGS / config), "--resume")
 
 
+def train_fusion() -> Iterable[Command]:
+    """The network that ships, those of the ablation, and the learned peer."""
+    for config in (CONFIGS / "sastf-farmland.yaml", *sorted((CONFIGS / "sastf").glob("*.yaml"))):
+        if not (registry() / config.stem / "card.json").is_file():
+            yield ("n2m_core", "train", str(config), "--resume")
+
+
+def read_fusion() -> Iterable[Path]:
+    """The methods and the weights of the learned ones."""
+    yield from sorted((ROOT / "n2m_core" / "fusion").glob("*.py"))
+    for weights in installed_weights(registry()):
+        yield registry() / weights.id / "card.json"
+
+
 JOBS: dict[str, Job] = {
     "peers": Job((str(PEERS),), lambda: cards(PEERS), train_peers),
     "pretraining": Job(("--report",), lambda: cards(PRETRAINING), train_pretraining),
     "multitask": Job((), lambda: cards(registry()), train_multitask),
     "landsat": Job((), lambda: cards(registry())),
     "refinement": Job((), lambda: cards(registry()), train_refinement),
+    "fusion": Job((), read_fusion, train_fusion),
     "full_size": Job((), lambda: sorted((ROOT / "n2m_core" / "models").rglob("*.py"))),
 }
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from n2m_core import checkpoints, places
 from n2m_core.atomic import write_bytes
+from n2m_core.fusion.cards import list_fusion_cards
 
 SCENES = Path("build") / "held_out"
 SCENE_COUNT = 24
@@ -90,6 +91,23 @@ def refined(measurements: tuple[Measurement, ...], rough: str) -> tuple[Measurem
     )
 
 
+FARMLAND = held_out("fusion", "fusion")
+LANDSAT = Measurement(
+    "Landsat 8 of 2016, coarse side made of the fine images",
+    "fusion",
+    "$N2M_DATA/fusion/landsat8_modis_2016_444.npz",
+    "--dataset landsat8",
+)
+
+
+def by_method(method: str, words: str = "") -> tuple[Measurement, ...]:
+    """Held-out farmland and the real set by one fusion method; `words` go behind their names."""
+    return tuple(
+        replace(each, name=f"{each.name}{words}", options=f"{each.options} --method {method}")
+        for each in (FARMLAND, LANDSAT)
+    )
+
+
 MEASUREMENTS: dict[str, tuple[Measurement, ...]] = {
     "n2m-buildings": BUILDINGS,
     "n2m-buildings-plain": BUILDINGS,
@@ -103,6 +121,11 @@ MEASUREMENTS: dict[str, tuple[Measurement, ...]] = {
     ),
     "n2m-change": CHANGE,
     "n2m-multitask": (*BUILDINGS, *CHANGE),
+    "sastf-farmland": (
+        *by_method("sa-stf"),
+        *by_method("sa-stf-one-pass", ", without diffusion"),
+    ),
+    "stfdiff-farmland": by_method("stfdiff"),
     "n2m-wildfire": (
         Measurement(
             "Santa Rosa, kept out by longitude",
@@ -140,9 +163,21 @@ def measured(card: checkpoints.CheckpointCard) -> checkpoints.CheckpointCard:
     return replace(card, metrics=tuple(measure(card.id, each) for each in wanted))
 
 
+def measure_fusion(root: Path, wanted: list[str]) -> None:
+    """Measure the checkpoints that fuse."""
+    for card in list_fusion_cards(root):
+        if card.id not in MEASUREMENTS or (wanted and card.id not in wanted):
+            continue
+        done = replace(card, metrics=tuple(measure(card.id, m) for m in MEASUREMENTS[card.id]))
+        write_bytes(root / card.id / checkpoints.CARD, done.to_json().encode())
+        for entry in done.metrics:
+            print(card.id, entry["name"], json.dumps({"rmse": entry["report"]["rmse"]}))
+
+
 def main(wanted: list[str]) -> None:
     """Measure the checkpoints named, or all."""
     root = places.checkpoints_root()
+    measure_fusion(root, wanted)
     installed = {card.id for card in checkpoints.list_cards(root)}
     for name in sorted(installed & MEASUREMENTS.keys()):
         if wanted and name not in wanted:

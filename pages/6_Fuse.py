@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from pages._ui import errors, frame, fused, fusing, series, state
+from pages._ui import errors, frame, fuse_steps, fused, fusing, series, state
 
 if TYPE_CHECKING:
     from n2m_core.tasks.fuse import FuseResult
@@ -25,30 +25,36 @@ def show() -> None:
     with left:
         chosen = series.pick(asked.get("sample"))
     with right:
-        method = fusing.pick_method(asked.get("method"))
+        method = fusing.pick_method(chosen, asked.get("method"))
+        weights = fusing.pick_weights(method, asked.get("checkpoint"))
     series.uploads()
     if chosen is None:
         frame.empty("No samples are installed", "Drop files of your own, or run n2m samples.")
         return
-    state.write_link("fus", {"sample": chosen.id, "method": method})
+    checkpoint = None if weights is None else weights.id
+    state.write_link("fus", {"sample": chosen.id, "method": method, "checkpoint": checkpoint})
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"
     ):
-        choices = fusing.choices(method)
+        choices = fusing.choices(method, weights)
         prepared = fusing.prepared_of(chosen, choices)
         colors = fused.pick_coloring(prepared)
     fused.timeline(chosen, prepared, colors)
     with st.container():
         result = fusing.result_of(chosen, choices)
         if result is None:
+            fused.show_guess(chosen, choices, colors)
             return
         fused.show_map(chosen, choices, result, colors)
     frame.quiet(f"{chosen.note.rstrip('.')}. Made in {result.seconds:.1f} s.", *result.notes)
+    fuse_steps.show(chosen, choices, result, colors)
     fused.show_layers(chosen, choices, result)
     report = show_comparison(chosen, choices, result)
     with errors.guard():
         fused.profile(chosen, result)
     fused.downloads(chosen, result, report)
+    if checkpoint is not None:
+        fused.about_weights(checkpoint)
 
 
 def show_comparison(

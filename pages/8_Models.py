@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from pages._ui import choosing, errors, frame, inputs, modelcards, resources, studying
+from pages._ui import (
+    choosing,
+    errors,
+    frame,
+    fusioncards,
+    inputs,
+    modelcards,
+    resources,
+    studying,
+)
 
 frame.open_page(
     "Models",
@@ -22,7 +31,7 @@ def show() -> None:
 
 def show_cards() -> None:
     """Draw the cards that fit the filters."""
-    cards = resources.cards()
+    cards: list[modelcards.AnyCard] = [*resources.cards(), *resources.fusion_cards()]
     if not cards:
         inputs.say_what_is_missing()
         return
@@ -30,7 +39,10 @@ def show_cards() -> None:
     if not found:
         frame.empty("No model fits", "Set a filter back to All.")
     for card in found:
-        modelcards.show(card)
+        if card.task == "fuse":
+            fusioncards.show(card)
+        else:
+            modelcards.show(card)
 
 
 with errors.guard():

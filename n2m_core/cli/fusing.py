@@ -35,7 +35,8 @@ Method = Annotated[
     typer.Option(
         "--method",
         metavar="M",
-        help="sa-stf, estarfm, starfm, fsdaf; mean-change, coarse-change or copy to compare.",
+        help="sa-stf, sa-stf-one-pass or stfdiff (learned); estarfm, starfm, fsdaf; mean-change, "
+        "coarse-change or copy to compare.",
     ),
 ]
 Window = Annotated[

@@ -6,8 +6,9 @@ target date with only a coarse one. Axes are `[C, H, W]`: bands, rows, columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,3 +91,24 @@ class FusionMethod(Protocol):
 
     def predict(self, inputs: FusionInputs, progress: Progress) -> FusionOutput:
         """Predict; `progress` is told of every step and may raise to stop."""
+
+
+WatchFusion = Callable[[int, FloatArray, FloatArray], None]
+"""(step done, image on the way, fine image predicted in it), reflectance float32 [C, H, W]."""
+
+
+@runtime_checkable
+class SteppedMethod(FusionMethod, Protocol):
+    """A method that walks to its image in steps, which can be watched.
+
+    Attributes:
+        timesteps: where the image on the way stands after each step, falling to 0, the fine image;
+            empty for a method in one pass.
+    """
+
+    timesteps: tuple[int, ...]
+
+    def predict(
+        self, inputs: FusionInputs, progress: Progress, watch: WatchFusion | None = None
+    ) -> FusionOutput:
+        """Predict; `watch` is given the image after every step, of the first six bands."""

@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 
 from n2m_core.diffusion.noise import position_noise
-from n2m_core.diffusion.residual import ResidualSampling, sample_residual
+from n2m_core.diffusion.residual import ResidualSampling, sample_residual, time_grid
 from n2m_core.errors import ParameterError
 from n2m_core.fusion.bands import BandGroup, band_groups
 from n2m_core.fusion.cards import LoadedFusion, load_fusion
 from n2m_core.fusion.filling import filled_from_nearest
-from n2m_core.fusion.inputs import FloatArray, FusionInputs, FusionOutput
+from n2m_core.fusion.inputs import FloatArray, FusionInputs, FusionOutput, WatchFusion
 from n2m_core.geo_image import Progress
 from n2m_core.models.fusion_network import Condition, FusionImages, temporal_guess
 from n2m_core.tiling import predict_tiled
@@ -41,9 +41,6 @@ KEPT_BYTES = 1 << 30
 STEP_SEEDS = 32
 """Bits by which a step's number stands above the person's seed."""
 VIEWS = ("unchanged", "reference")
-
-WatchFusion = Callable[[int, FloatArray, FloatArray], None]
-"""(step done, image on the way, fine image predicted in it), reflectance float32 [C, H, W]."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def open_sastf(
 
 
 class LearnedFusion:
-    """A fusion method whose network was trained."""
+    """A fusion method whose network was trained; `timesteps` as in `inputs.SteppedMethod`."""
 
     def __init__(self, loaded: LoadedFusion, params: FusionParams | None = None) -> None:
         """Check the choices against what the weights can do.
@@ -128,6 +125,11 @@ class LearnedFusion:
                 f"{self.sampling.steps} sampling steps; checkpoint {card.id} has "
                 f"{self.schedule.steps}."
             )
+        self.timesteps: tuple[int, ...] = ()
+        if not self.is_one_pass:
+            # Counted from 1 as in the schedule's formulas, so that 0 is the clean image.
+            grid = time_grid(self.sampling.steps, self.schedule.steps)
+            self.timesteps = tuple(1 + step for step in grid[1:])
 
     def predict(
         self, inputs: FusionInputs, progress: Progress, watch: WatchFusion | None = None

@@ -10,6 +10,7 @@ from n2m_core.datasets.triplets import Triplet
 from n2m_core.errors import DatasetError
 from n2m_core.geo_image import Progress
 from n2m_core.tasks.fuse import FuseImages, FuseParams, fuse, prepare, score_result
+from n2m_core.tasks.fusion_methods import checkpoint_of
 
 FIGURES = ("rmse", "rmse_band_mean", "cc", "ssim", "ergas", "sam_deg")
 
@@ -48,6 +49,7 @@ def evaluate(
         DatasetError: there are no triplets.
         N2MError: a triplet can't be fused.
     """
+    params = replace(params, checkpoint=params.checkpoint or checkpoint_of(params.method))
     rows: list[dict[str, Any]] = []
     for done, triplet in enumerate(triplets, start=1):
         chosen = params_for(triplet, params)

@@ -7,7 +7,7 @@ lie on any grid that covers it: they are resampled bilinearly.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from typing import Any
 
@@ -18,7 +18,8 @@ from n2m_core.fusion.inputs import BoolArray, FloatArray, FusionInputs
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.metrics.fusion import FusionScore, score
 from n2m_core.raster_io import align_to, same_grid
-from n2m_core.tasks.fusion_methods import METHODS, open_method
+from n2m_core.tasks.fusion_frames import MAX_FRAMES, FuseFrame, predict
+from n2m_core.tasks.fusion_methods import METHODS, checkpoint_of, open_method
 
 USUAL_SCALE = 16
 """Taken where coarse images lie on the fine grid already, so that their own pixels are unknown."""
@@ -40,10 +41,11 @@ class FuseParams:
         scale: sides of a coarse pixel in fine ones; None to read it from the grids.
         dn_scale: pixel value that means reflectance 1; None to tell 1, 255 and 10000 apart.
         dates: of the first pair, the target and the last pair; None when unknown.
-        checkpoint: weights of a learned method.
+        checkpoint: weights of a learned method; its usual ones when None.
         steps: sampling steps of a learned method; None for those of its checkpoint.
         eta: share of fresh noise in its steps, 0..1.
         seed: names its noise draw.
+        frames: how many moments of its way back to keep, 0..24.
     """
 
     method: str = "estarfm"
@@ -55,6 +57,7 @@ class FuseParams:
     steps: int | None = None
     eta: float = 0.0
     seed: int = 0
+    frames: int = 0
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -85,6 +88,8 @@ class FuseParams:
             )
         if not 0 <= self.seed < SEEDS:
             raise ParameterError(f"Seed {self.seed} must be a whole number in 0..{SEEDS - 1}.")
+        if not 0 <= self.frames <= MAX_FRAMES:
+            raise ParameterError(f"{self.frames} frames; 0 to {MAX_FRAMES} can be kept.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +128,11 @@ class FuseResult:
         image: in the scale and dtype of the first fine image, on its grid.
         reflectance: the same as float32 [C, H, W] in reflectance.
         prepared: what it was made of.
-        params: the person's choices.
+        params: the person's choices, with the checkpoint that was taken.
         layers: views into the method, float32 [H, W] by name.
         notes: what the person should know, a sentence each.
         seconds: wall time of the method.
+        frames: moments of its way back, coarsest first; where they were asked for and it has any.
     """
 
     image: GeoImage
@@ -136,6 +142,7 @@ class FuseResult:
     layers: dict[str, FloatArray]
     notes: tuple[str, ...]
     seconds: float
+    frames: tuple[FuseFrame, ...] = ()
 
     @property
     def tags(self) -> dict[str, str]:
@@ -171,9 +178,11 @@ def run(
 
 def fuse(prepared: Prepared, params: FuseParams, progress: Progress | None = None) -> FuseResult:
     """Run a method on images that `prepare` gave; several methods can share them."""
+    if params.checkpoint is None:
+        params = replace(params, checkpoint=checkpoint_of(params.method))
     method = open_method(params, prepared.images.fine0.band_names)
     started = time.perf_counter()
-    output = method.predict(prepared.inputs, progress or _quiet)
+    output, frames = predict(method, prepared.inputs, params.frames, progress or _quiet)
     seconds = time.perf_counter() - started
     grid = prepared.images.fine0
     return FuseResult(
@@ -184,6 +193,7 @@ def fuse(prepared: Prepared, params: FuseParams, progress: Progress | None = Non
         layers=output.layers,
         notes=prepared.notes,
         seconds=seconds,
+        frames=frames,
     )
 
 

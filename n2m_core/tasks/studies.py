@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from n2m_core.errors import DatasetError
-from n2m_core.tasks import refinement_tables, study_tables
+from n2m_core.tasks import fusion_tables, refinement_tables, study_tables
 from n2m_core.tasks.study_tables import Json, Shown
 
 
@@ -107,6 +107,13 @@ STUDIES = (
         "Do boundaries improve on good and bad maps alike, and more than by simpler refiners?",
         "python -m benchmarks.refinement",
         refinement_tables.refinement,
+    ),
+    Study(
+        "fusion",
+        "Fusion",
+        "Which method comes nearest to the missing image, and what does each part of SA-STF bring?",
+        "python -m benchmarks.fusion",
+        fusion_tables.fusion,
     ),
     Study(
         "full_size",

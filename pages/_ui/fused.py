@@ -13,7 +13,19 @@ from numpy.typing import NDArray
 
 from n2m_core import raster_io, render
 from n2m_core.geo_image import GeoImage
-from pages._ui import choosing, coloring, figures, frame, maps, resources, state
+from pages._ui import (
+    choosing,
+    clicks,
+    coloring,
+    errors,
+    figures,
+    frame,
+    fusing,
+    maps,
+    resources,
+    results,
+    state,
+)
 from pages._ui.coloring import Coloring
 from pages._ui.exports import file_stem
 from pages._ui.figures import PALETTE
@@ -29,11 +41,18 @@ if TYPE_CHECKING:
 VIEWS = ("Swipe", "Side by side")
 TILE_PX = 192
 ERROR_PX = 512
-"""Longest side of an error map, pixels: six of them stay below 5 MB."""
+"""Longest side of an error map, pixels: those of all methods stay below 5 MB."""
 LAYERS = {
     "unchanged": "Unchanged (copied): 0 to 1",
     "reference": "Chosen reference: 0 first date, 1 last date",
 }
+MEANING = {
+    "unchanged": "Unchanged mask M: the share of the feature channels in which both fine images "
+    "agree better than either does with the target date, so that the first one is copied.",
+    "reference": "Chosen reference: the share of the channels in which the last date, brought to "
+    "the target date, comes closer than the first; it counts where M is low.",
+}
+CLICKS = "fus.pixel"
 
 
 def pick_coloring(prepared: Prepared) -> Coloring:
@@ -82,37 +101,54 @@ def _tile(image: GeoImage, dn_scale: float, colors: Coloring) -> str:
     return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
 
 
-def show_map(series: Series, chosen: FuseChoices, result: FuseResult, colors: Coloring) -> None:
+def show_map(
+    series: Series,
+    chosen: FuseChoices,
+    result: FuseResult,
+    colors: Coloring,
+    title: str = "Fused",
+) -> None:
     """Show the fused image beside the truth, or beside the coarse image where there is none."""
     view = choosing.pick("fus.w.view", "View", {each: each for each in VIEWS})
-    key = f"fused/{series.key}/{series.truth}/{chosen.key}/{colors.name}/{view}"
-    html = resources.html(key, lambda: _map_html(series, result, colors, view))
-    st.iframe(html, height="content", alt=f"Fused image of {series.title}")
+    key = f"fused/{series.key}/{series.truth}/{chosen.key}/{colors.name}/{view}/{title}"
+    html = resources.html(key, lambda: _map_html(series, result, colors, view, title))
+    st.iframe(html, height="content", alt=f"{title} image of {series.title}")
 
 
-def _map_html(series: Series, result: FuseResult, colors: Coloring, view: str) -> str:
-    shared, inputs = _setting(result), result.prepared.inputs
-    fused = _panel("Fused", result, colors.rgb(result.reflectance))
+def show_guess(series: Series, chosen: FuseChoices, colors: Coloring) -> None:
+    """Show something at once, while the method works."""
+    guess = fusing.guess_of(series, chosen)
+    show_map(series, chosen.of(fusing.GUESS), guess, colors, "First guess")
+    frame.quiet(
+        "Until the method is done: each fine image plus its coarse change, and the mean of both."
+    )
+
+
+def _map_html(series: Series, result: FuseResult, colors: Coloring, view: str, title: str) -> str:
+    shared, inputs = setting_of(result), result.prepared.inputs
+    fused = _panel(title, result, colors.rgb(result.reflectance))
     if series.truth is None:
         other = _panel("Coarse image of the date", result, colors.rgb(inputs.coarse1))
     else:
-        other = _panel("Truth", result, colors.rgb(_truth(series, result)))
+        other = _panel("Truth", result, colors.rgb(truth_of(series, result)))
     if view == "Swipe":
         return maps.swipe_html(fused, other, shared)
     first = _panel("Fine image of the first date", result, colors.rgb(inputs.fine0))
     return maps.side_by_side_html([first, fused, other], shared)
 
 
-def _truth(series: Series, result: FuseResult) -> NDArray[np.float32]:
+def truth_of(series: Series, result: FuseResult) -> NDArray[np.float32]:
+    """The true fine image on the result's grid, reflectance [C, H, W]."""
     from n2m_core.tasks.fuse import truth_on_grid
 
     assert series.truth is not None
     return truth_on_grid(resources.image(series.truth), result.prepared)[0]
 
 
-def _setting(result: FuseResult, legend: tuple[LegendItem, ...] = ()) -> Setting:
+def setting_of(result: FuseResult, legend: tuple[LegendItem, ...] = ()) -> Setting:
+    """What all maps of a result share; a click on any of them chooses the pixel."""
     grid = result.image
-    return Setting(not grid.is_georeferenced, grid.resolution_m, legend=legend)
+    return Setting(not grid.is_georeferenced, grid.resolution_m, legend=legend, clicks=CLICKS)
 
 
 def _panel(title: str, result: FuseResult, rgb: NDArray[np.uint8]) -> Panel:
@@ -148,7 +184,7 @@ def _errors_html(result: FuseResult, rows: list[Compared]) -> str:
         title = f"{METHODS[row.method].title}: {row.report['rmse']:.4f}"
         panels.append(Panel(title, (image_layer(title, grid, shown, ERROR_PX, quality=75),)))
     item = LegendItem(f"error of reflectance, 0 to {top:.3f}", "", ramp_css())
-    return maps.side_by_side_html(panels, _setting(result, (item,)))
+    return maps.side_by_side_html(panels, setting_of(result, (item,)))
 
 
 def show_layers(series: Series, chosen: FuseChoices, result: FuseResult) -> None:
@@ -159,6 +195,14 @@ def show_layers(series: Series, chosen: FuseChoices, result: FuseResult) -> None
     key = f"layers/{series.key}/{chosen.key}"
     html = resources.html(key, lambda: _layers_html(result))
     st.iframe(html, height="content", alt="Decisions of the method")
+    valid = result.image.valid
+    frame.quiet(
+        *(
+            f"{MEANING[name]} Mean over the scene: {float(values[valid].mean()):.2f}."
+            for name, values in result.layers.items()
+            if name in MEANING
+        )
+    )
 
 
 def _layers_html(result: FuseResult) -> str:
@@ -167,16 +211,21 @@ def _layers_html(result: FuseResult) -> str:
         for name, values in result.layers.items()
     ]
     item = LegendItem("0 to 1", "", ramp_css())
-    return maps.side_by_side_html(panels, _setting(result, (item,)))
+    return maps.side_by_side_html(panels, setting_of(result, (item,)))
 
 
 def profile(series: Series, result: FuseResult) -> None:
     """The spectrum of one pixel at every date."""
     st.subheader("Spectrum of a pixel", anchor=False)
     grid = result.image
-    with st.container(horizontal=True, gap="small"):
-        row = _place("Row", f"fus.w.row.{series.id}", grid.height)
-        column = _place("Column", f"fus.w.column.{series.id}", grid.width)
+    fields = f"fus.w.row.{series.id}", f"fus.w.column.{series.id}"
+    for field, place in zip(fields, clicks.clicked(CLICKS, grid) or (), strict=False):
+        state.put(field, place)
+    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        row = _place("Row", fields[0], grid.height)
+        column = _place("Column", fields[1], grid.width)
+        clicks.listen(CLICKS, grid, (row, column))
+    frame.quiet("Click a pixel on any map above, or type its row and column.")
     if not grid.valid[row, column]:
         frame.quiet("This pixel is masked in one of the images; choose another one.")
         return
@@ -208,7 +257,7 @@ def _lines(
         (f"{target}, coarse", inputs.coarse1, PALETTE[1], "dot"),
     ]
     if series.truth is not None:
-        truth = _truth(series, result)
+        truth = truth_of(series, result)
         shown.insert(2, (f"{target}, truth", truth, PALETTE[0], "dash"))
     return [
         (name, [round(float(value), 5) for value in image[:, row, column]], color, dash)
@@ -251,6 +300,7 @@ def _numbers(series: Series, result: FuseResult, report: dict[str, Any] | None) 
     facts = {
         "source": series.title,
         "method": result.params.method,
+        "checkpoint": result.params.checkpoint,
         "dates": [day.isoformat() for day in series.dates],
         "scale": result.prepared.inputs.scale,
         "dn_scale": result.prepared.dn_scale,
@@ -259,3 +309,20 @@ def _numbers(series: Series, result: FuseResult, report: dict[str, Any] | None) 
         "scores": report,
     }
     return json.dumps(facts, indent=2, ensure_ascii=False).encode()
+
+
+def about_weights(checkpoint: str) -> None:
+    """Say which weights made the picture, their licence and what they were measured to score."""
+    card = next(each for each in resources.fusion_cards() if each.id == checkpoint)
+    measured = "; ".join(
+        f"RMSE {entry['report']['rmse']:.4f} on {results.scored_on(entry)}"
+        for entry in card.metrics
+    )
+    with st.container(border=True):
+        st.markdown(f"**{errors.plain(card.title)}**  `{card.id}`  ·  licence {card.license}")
+        frame.quiet(
+            f"Measured: {measured}." if measured else "No measured score is on the card yet.",
+            f"{card.backbone}; {card.training.steps:,} training steps.",
+            card.limits,
+        )
+        st.page_link("pages/8_Models.py", label="The whole card", icon=":material/description:")

@@ -98,20 +98,30 @@ class Results:
                 self._kept.popitem(last=False)
 
     def _bytes(self) -> int:
-        """Memory of all results' arrays."""
-        return sum(memory_bytes(value) for value in self._kept.values())
+        """Memory of all results' arrays; what results share counts once."""
+        seen = set[int]()
+        return sum(memory_bytes(value, seen) for value in self._kept.values())
 
 
-def memory_bytes(value: object) -> int:
-    """Memory of the arrays inside a result: dataclasses, tuples and dictionaries of arrays."""
+def memory_bytes(value: object, seen: set[int] | None = None) -> int:
+    """Memory of the arrays inside a result: dataclasses, tuples and dictionaries of arrays.
+
+    Args:
+        value: the result.
+        seen: ids of arrays that were counted already; what is counted here is added.
+    """
+    known = set[int]() if seen is None else seen
     if isinstance(value, np.ndarray):
+        if id(value) in known:
+            return 0
+        known.add(id(value))
         return value.nbytes
     if isinstance(value, (tuple, list)):
-        return sum(memory_bytes(each) for each in value)
+        return sum(memory_bytes(each, known) for each in value)
     if isinstance(value, dict):
-        return sum(memory_bytes(each) for each in value.values())
+        return sum(memory_bytes(each, known) for each in value.values())
     if is_dataclass(value) and not isinstance(value, type):
-        return sum(memory_bytes(getattr(value, field.name)) for field in fields(value))
+        return sum(memory_bytes(getattr(value, field.name), known) for field in fields(value))
     return 0
 
 
@@ -122,8 +132,8 @@ def _worker() -> ThreadPoolExecutor:
 
 
 @st.cache_resource(show_spinner=False)
-def _results() -> Results:
-    """The server's finished results."""
+def results() -> Results:
+    """The server's finished results; to be asked for by the page, which hands them to its work."""
     return Results()
 
 
@@ -139,7 +149,7 @@ def result_of(slot: str, key: str, title: str, work: Callable[[Progress], T]) ->
     Raises:
         N2MError: the work refused its input. Other exceptions are passed on as they are.
     """
-    kept = _results().get(key)
+    kept = results().get(key)
     if kept is not None:
         st.session_state.pop(f"{slot}.job", None)
         return cast(T, kept)
@@ -150,9 +160,16 @@ def result_of(slot: str, key: str, title: str, work: Callable[[Progress], T]) ->
         _offer_again(slot)
         return None
     if job.state == "done":
-        return cast("T | None", _results().get(key))
+        return cast("T | None", results().get(key))
     _watch(slot, job)
     return None
+
+
+def stop(slot: str) -> None:
+    """End the job of a slot, so that the one worker is free for what matters more."""
+    held = st.session_state.pop(f"{slot}.job", None)
+    if held is not None:
+        held.cancel()
 
 
 def _job_in(slot: str, key: str, title: str, work: Callable[[Progress], T]) -> Job[T]:
@@ -164,7 +181,7 @@ def _job_in(slot: str, key: str, title: str, work: Callable[[Progress], T]) -> J
         held.cancel()
     job = Job(key, title, work)
     st.session_state[f"{slot}.job"] = job
-    _worker().submit(job.run, _results())
+    _worker().submit(job.run, results())
     job.finished.wait(_PATIENCE_S)
     return job
 

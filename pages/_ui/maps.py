@@ -48,6 +48,7 @@ class Setting:
         legend: rows of the legend.
         basemap: tiles under the picture; None for a plain ground.
         opacity: of the masks at first, 0..1.
+        clicks: token under which clicked places are told to the page, see `clicks`; "" for none.
     """
 
     pixels: bool
@@ -55,6 +56,7 @@ class Setting:
     legend: tuple[LegendItem, ...] = ()
     basemap: Basemap | None = None
     opacity: float = 0.65
+    clicks: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def player_html(
     *,
     marks: Sequence[int] = (),
     start: int = 0,
+    goal: str = "map",
 ) -> str:
     """Maps in a row, each with one "frame" or "mask" layer a timestep, and the player under them.
 
@@ -106,8 +109,11 @@ def player_html(
         setting: what the maps share.
         marks: timesteps to point out on the track.
         start: index of the frame shown first.
+        goal: what the last frame is, for the buttons.
     """
-    options: Mapping[str, Json] = {"frames": list(frames), "marks": list(marks), "start": start}
+    options: Mapping[str, Json] = {
+        "frames": list(frames), "marks": list(marks), "start": start, "goal": goal
+    }  # fmt: skip
     return _row_html(panels, setting, options)
 
 
@@ -191,6 +197,8 @@ def _add_controls(
         ("scale", {"pixels": pixels, "metres": setting.metres, "position": "bottomleft"}),
         ("readout", {"pixels": pixels, "classes": classes, "position": "bottomleft"}),
     ]
+    if setting.clicks:
+        calls.append(("clicks", {"token": setting.clicks}))
     if full:
         calls += _full_controls(setting, has_mask=has_mask)
     for function, options in calls:

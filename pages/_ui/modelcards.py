@@ -11,20 +11,30 @@ from pages._ui import errors, frame, results, state
 
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
+    from n2m_core.fusion.cards import FusionCard
 
+    AnyCard = CheckpointCard | FusionCard
+
+RESIDUAL = "residual"
+"""What the noise process of weights that fuse is called among the others."""
 ANY = "All"
 _USES = (ANY, "Commercial use allowed", "Non-commercial only")
 
 
-def is_noncommercial(card: CheckpointCard) -> bool:
+def is_noncommercial(card: AnyCard) -> bool:
     """Whether the licence forbids commercial use."""
     return "NC" in card.license.upper().replace("-", " ").split()
 
 
-def filters(cards: list[CheckpointCard]) -> list[CheckpointCard]:
+def noise_of(card: AnyCard) -> str:
+    """The noise process of a card."""
+    return RESIDUAL if card.task == "fuse" else card.noise_process
+
+
+def filters(cards: list[AnyCard]) -> list[AnyCard]:
     """Let the person narrow the cards down."""
     tasks = (ANY, *sorted({card.task for card in cards}))
-    noises = (ANY, *sorted({card.noise_process for card in cards}))
+    noises = (ANY, *sorted({noise_of(card) for card in cards}))
     columns = st.columns(3)
     picked = []
     for column, (name, options) in zip(
@@ -39,7 +49,7 @@ def filters(cards: list[CheckpointCard]) -> list[CheckpointCard]:
         card
         for card in cards
         if task in (ANY, card.task)
-        and noise in (ANY, card.noise_process)
+        and noise in (ANY, noise_of(card))
         and (use == ANY or is_noncommercial(card) == (use == _USES[2]))
     ]
 

@@ -23,6 +23,7 @@ from n2m_core.geo_image import GeoImage
 
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard, LoadedModel, Task
+    from n2m_core.fusion.cards import FusionCard
 
 QUICK_PX = 512
 """Samples up to this size come first, so that the first picture is quick."""
@@ -91,6 +92,21 @@ def cards(task: str | None = None) -> list[CheckpointCard]:
     if task is None:
         return found
     return [card for card in found if card.task == task and not card.takes_rough]
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _fusion_cards(folder: Path, stamp: tuple[tuple[str, int], ...]) -> list[FusionCard]:
+    """Read all cards of a folder that fuse."""
+    from n2m_core.fusion.cards import list_fusion_cards
+
+    return list_fusion_cards(folder)
+
+
+def fusion_cards() -> list[FusionCard]:
+    """The cards of the installed checkpoints that fuse."""
+    folder = checkpoints_folder()
+    paths = sorted(folder.glob("*/card.json"))
+    return _fusion_cards(folder, _stamp(paths)) if paths else []
 
 
 @lru_cache(maxsize=3)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from app_in_browser import App
+from app_in_browser import WAIT_MS, App
+from playwright.sync_api import expect
 
 MASK_SHARE = """() => {
   const image = document.querySelector("img.n2m-mask");
@@ -46,3 +47,18 @@ def test_models_say_licence_and_credit(open_app: Callable[..., App]) -> None:
     text = page.get_by_test_id("stMainBlockContainer").inner_text()
     assert "n2m-buildings" in text
     assert "OpenStreetMap contributors" in text
+
+
+def test_click_on_a_fused_map_chooses_the_pixel(open_app: Callable[..., App]) -> None:
+    """Last in this file: the comparison of the methods keeps the worker busy for a while."""
+    app = open_app()
+    app.page.goto(f"{app.address}/Fuse?method=copy", timeout=WAIT_MS)
+    frame = app.map("Fused image of")
+    row = app.page.get_by_label("Row", exact=True)
+    expect(row).to_have_value("128", timeout=WAIT_MS)
+    box = frame.locator(".folium-map").bounding_box()
+    assert box is not None
+    frame.locator(".folium-map").click(position={"x": 0.4 * box["width"], "y": 40})
+    expect(row).not_to_have_value("128", timeout=WAIT_MS)
+    assert int(row.input_value()) < 64
+    assert frame.locator(".leaflet-marker-pane path").count() == 2

@@ -113,3 +113,14 @@ def test_newest_result_stays_however_large() -> None:
     results = Results(keep_bytes=10)
     results.put("large", np.zeros(100, np.uint8))
     assert results.get("large") is not None
+
+
+def test_what_results_share_is_counted_once() -> None:
+    shared, own = np.zeros(1000, np.uint8), np.zeros(10, np.uint8)
+    seen: set[int] = set()
+    assert memory_bytes((shared, {"again": shared, "own": own}), seen) == 1010
+    assert memory_bytes([shared, own.copy()], seen) == 10
+    results = Results(keep_bytes=1500)
+    for name in "abc":
+        results.put(name, (shared, own.copy()))
+    assert results.get("a") is not None

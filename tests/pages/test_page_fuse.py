@@ -6,24 +6,27 @@ import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 from affine import Affine
 from page_runs import OpenPage, maps_of, settle, texts
 from streamlit.testing.v1 import AppTest
+from tiny_fusion import write_tiny_fusion
 
 from n2m_core.datasets.triplets import Triplet, farmland_triplet, write_triplet
 from n2m_core.fusion.estarfm import Estarfm, EstarfmParams
 from n2m_core.fusion.fsdaf import Fsdaf, FsdafParams
-from n2m_core.fusion.inputs import FusionMethod
+from n2m_core.fusion.inputs import FusionInputs, FusionMethod, FusionOutput
+from n2m_core.fusion.naive import Copy
 from n2m_core.fusion.starfm import Starfm, StarfmParams
-from n2m_core.geo_image import GeoImage
-from n2m_core.raster_io import write_geotiff
+from n2m_core.geo_image import GeoImage, Progress
+from n2m_core.raster_io import read_image, write_geotiff
 from n2m_core.scenes.farmland import FarmlandParams
 from n2m_core.tasks import samples as sample_task
 from n2m_core.tasks.fusion_methods import METHODS
-from pages._ui import coloring, fused
+from pages._ui import clicks, coloring, fused, fusing, resources
 
 PAGE = "6_Fuse"
 LABELS = {
@@ -104,7 +107,9 @@ def test_sample_is_fused_and_compared_without_a_click(
     assert f"{first_day(series_folder)}, fine" in shown
     assert "factor 100 / 16" in shown
     assert "RMSE, sudden change" in shown
-    assert "estarfm" in app.query_params["method"]
+    assert app.query_params["method"] == "fsdaf"
+    assert "Takes about a second here." in shown
+    assert "checkpoint" not in app.query_params
 
 
 def test_link_and_choice_name_the_method(open_fuse: OpenPage) -> None:
@@ -178,6 +183,67 @@ def test_images_that_do_not_fit_are_named_and_nothing_is_lost(
         assert maps_of(app) == before
 
 
+def test_learned_method_shows_its_way_its_decisions_and_its_weights(
+    open_fuse: OpenPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    write_tiny_fusion(tmp_path, "sastf-farmland", title="First weights", window_px=64)
+    write_tiny_fusion(tmp_path, "sastf-other", title="Other weights", window_px=64)
+    app = open_fuse(PAGE, checkpoint="sastf-other")
+    assert not app.exception
+    assert app.selectbox(key="fus.w.method").value == "sa-stf"
+    assert app.selectbox(key="fus.w.weights.sa-stf").options == ["First weights", "Other weights"]
+    assert app.query_params["checkpoint"] == "sastf-other"
+    way, decisions = maps_of(app)[1:3]
+    assert '"title": "On the way"' in way
+    assert "step 1 of 2  ·  expected image: RMSE 0." in way
+    assert '"t": 10' in way
+    assert '"t": 0' in way
+    assert '"title": "Unchanged (copied): 0 to 1"' in decisions
+    shown = texts(app)
+    assert "Unchanged mask M: the share of the feature channels" in shown
+    assert "Chosen reference: the share of the channels" in shown
+    assert "**Other weights**  `sastf-other`  ·  licence CC0-1.0" in shown
+    app.selectbox(key="fus.w.method").set_value("sa-stf-one-pass")
+    settle(app.run())
+    assert not app.exception
+    assert "Other weights" in app.selectbox(key="fus.w.weights.sa-stf").options
+    assert not any('"title": "On the way"' in each for each in maps_of(app))
+
+
+class Gated:
+    """A method that waits until its gate is opened."""
+
+    name = "fsdaf"
+
+    def __init__(self) -> None:
+        self.gate = Event()
+        self.gate.set()
+
+    def predict(self, inputs: FusionInputs, progress: Progress) -> FusionOutput:
+        assert self.gate.wait(60)
+        return Copy().predict(inputs, progress)
+
+
+def test_first_guess_stands_there_while_the_method_works(
+    open_fuse: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Gated()
+    monkeypatch.setitem(METHODS, "fsdaf", replace(METHODS["fsdaf"], open=lambda *_: slow))
+    app = open_fuse(PAGE)
+    slow.gate.clear()
+    app.number_input(key="fus.w.window").set_value(10)
+    app.run()
+    (guess,) = maps_of(app)
+    assert '"left": "First guess"' in guess
+    assert "Until the method is done" in texts(app)
+    assert not app.metric
+    slow.gate.set()
+    settle(app)
+    assert '"left": "Fused"' in maps_of(app)[0]
+    assert "Until the method is done" not in texts(app)
+
+
 def test_option_out_of_range_is_told_in_place(open_fuse: OpenPage) -> None:
     app = open_fuse(PAGE, method="copy")
     app.number_input(key="fus.w.scale").set_value(400)
@@ -195,6 +261,46 @@ def test_layers_of_a_method_become_maps(own_folder: Path) -> None:
     html = fused._layers_html(replace(result, layers={"unchanged": half, "reference": half}))
     assert '"title": "Unchanged (copied): 0 to 1"' in html
     assert '"title": "Chosen reference: 0 first date, 1 last date"' in html
+
+
+def test_way_is_kept_as_far_as_memory_allows() -> None:
+    def scene(side: int) -> GeoImage:
+        pixels = np.broadcast_to(np.uint8(0), (4, side, side))
+        return GeoImage(pixels, np.ones((side, side), np.bool_), None, Affine.identity(), ("",) * 4)
+
+    # Two float32 images of four bands take 32 bytes a pixel; 160 MB hold 5 million such pixels.
+    assert [fusing.moments(scene(side)) for side in (64, 1000, 1290, 1300)] == [10, 5, 3, 0]
+
+
+def test_clicked_place_is_the_pixel_under_it_on_any_grid() -> None:
+    pixels = np.zeros((1, 40, 60), np.uint16)
+    north = Affine(30, 0, 500_000, 0, -30, 5_300_000)
+    turned = north @ Affine.rotation(20) @ Affine.scale(1, -1)
+    valid = np.ones((40, 60), np.bool_)
+    for crs, transform in (("EPSG:32633", north), ("EPSG:32633", turned), (None, north)):
+        image = GeoImage(pixels, valid, crs, transform, ("red",))
+        for pixel in ((0, 0), (39, 59), (7, 31)):
+            assert clicks.pixel_at(image, *clicks.place_of(image, pixel)) == pixel
+        assert clicks.pixel_at(image, -41.0 if crs is None else 5.0, 3.0) is None
+    # The middle of the meridian of zone 33 lies 500 km east: its first pixel begins there.
+    placed = GeoImage(pixels, valid, "EPSG:32633", north, ("red",))
+    assert clicks.pixel_at(placed, clicks.place_of(placed, (4, 0))[0], 15.00001) == (4, 0)
+    assert clicks.place_of(replace(placed, crs=None), (4, 0)) == (-4.5, 0.5)
+
+
+def test_click_on_a_map_chooses_the_pixel(
+    open_fuse: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_fuse(PAGE, method="copy")
+    assert all("n2m.clicks(map_" in each for each in maps_of(app))
+    assert app.number_input(key="fus.w.row.river_farms").value == 32
+    monkeypatch.setattr(clicks, "clicked", lambda *_: (5, 9))
+    settle(app.run())
+    assert app.number_input(key="fus.w.row.river_farms").value == 5
+    assert app.number_input(key="fus.w.column.river_farms").value == 9
+    told = json.loads(app.get("bidi_component")[0].proto.json)
+    image = read_image(next(resources.samples_folder().glob("*fine0.tif")))
+    assert clicks.pixel_at(image, *told["place"]) == (5, 9)
 
 
 def test_colours_follow_the_names_of_the_bands() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_checkpoints
 from page_runs import OpenPage, maps_of, settle, texts
+from tiny_fusion import write_tiny_fusion
 
 from n2m_core.checkpoints import ClassInfo, read_card
 from pages._ui import results
@@ -53,6 +54,25 @@ def test_weights_of_both_tasks_are_offered_on_both_pages(
     app = open_page("8_Models")
     assert [each.value for each in app.subheader] == ["Shared segment", "Shared change"]
     assert not app.exception
+
+
+def test_weights_that_fuse_have_cards_too(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tiny_checkpoints.write_tiny_checkpoint(tmp_path, "n2m-buildings")
+    report = {"rmse": 0.0234, "cc": None, "ssim": 0.9, "ergas": 1.5, "sam_deg": 2.25}
+    metrics = ({"name": "some fields", "command": "n2m evaluate fusion", "report": report},)
+    write_tiny_fusion(tmp_path, "sastf-farmland", title="Fields", metrics=metrics)
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    app = open_page("8_Models")
+    assert not app.exception
+    assert [each.value for each in app.subheader] == ["Tiny buildings", "Fields"]
+    shown = texts(app)
+    for text in ("some fields", "0.0234", "2.25", "fusion at 30 m", "full, 20 steps in training"):
+        assert text in shown
+    app.selectbox(key="models.w.Noise process").set_value("residual")
+    app.run()
+    assert [each.value for each in app.subheader] == ["Fields"]
 
 
 def test_studies_are_shown_from_their_files(

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from n2m_core.checkpoints import DataCredit, ImageStatistics, TrainingRecord
+from n2m_core.fusion.bands import BAND_SLOTS
+from n2m_core.fusion.cards import FusionCard, save_fusion
 from n2m_core.fusion.inputs import FloatArray, FusionInputs
-from n2m_core.models.fusion_network import FusionDesign, FusionImages, FusionNetworkConfig
+from n2m_core.models.fusion_building import build_fusion
+from n2m_core.models.fusion_network import (
+    AbstractFusionNetwork,
+    FusionDesign,
+    FusionImages,
+    FusionNetworkConfig,
+)
+from n2m_core.models.storing import fp16_weights
 
 TINY: dict[str, Any] = {
     "width": 8,
@@ -59,3 +72,59 @@ def growing_fields(
         scale=scale,
     )
     return inputs, dates[1]
+
+
+WINDOW = 16
+CARD = FusionCard(
+    id="tiny-fusion",
+    title="Tiny fusion",
+    bands=BAND_SLOTS,
+    resolution_m=30.0,
+    scales=(4, 16),
+    schedule="full",
+    steps_trained=20,
+    noise_scale=0.1,
+    endpoint="coarse",
+    steps=2,
+    has_one_pass=True,
+    is_one_pass=False,
+    backbone="tiny",
+    parameters=1,
+    gflop_per_tile=0.1,
+    gflop_once=0.1,
+    window_px=WINDOW,
+    training=TrainingRecord(
+        (DataCredit("drawings", "CC0-1.0", "nobody", 1),), "none", 1, 1, 0, "cpu", 0.1, ""
+    ),
+    image_statistics=ImageStatistics((-0.6,) * 6, (0.1,) * 6, (0.1,) * 6),
+    license="CC0-1.0",
+    limits="Nothing learned.",
+    sha256="0" * 64,
+)
+
+
+def network(config: FusionNetworkConfig | None = None) -> AbstractFusionNetwork:
+    """Random weights, behind which the output is not nothing."""
+    model = build_fusion(config or tiny_config(guess="temporal"), seed=4)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not bool(parameter.any()):
+                parameter.normal_(std=0.05, generator=generator)
+    return model.eval().requires_grad_(False)
+
+
+def write_tiny_fusion(
+    root: Path,
+    name: str = "tiny-fusion",
+    config: FusionNetworkConfig | None = None,
+    **card: Any,  # noqa: ANN401
+) -> FusionCard:
+    """Write a checkpoint of random weights and give its card."""
+    model = network(config)
+    weights = fp16_weights(model)
+    made: FusionCard = dataclasses.replace(
+        CARD, id=name, sha256=hashlib.sha256(weights).hexdigest(), **card
+    )
+    save_fusion(root, model, made, weights)
+    return made

@@ -319,6 +319,29 @@ const n2m = (() => {
     control.addTo(map);
   };
 
+  /* Tell the page which place was clicked, and ring the place that it names in return. */
+  const clicks = (map, { token }) => {
+    const rings = [["#fff", 5], ["#111", 2]].map(([color, weight]) =>
+      L.circleMarker([0, 0], {
+        radius: 8, color, weight, fill: false, interactive: false, pane: "markerPane",
+      }),
+    );
+    const ring = (place) => {
+      for (const each of rings) each.setLatLng(place).addTo(map);
+    };
+    const tell = (message) => parent.postMessage({ ...message, token }, "*");
+    map.getContainer().style.cursor = "crosshair";
+    map.on("click", (event) => {
+      const { lat, lng } = map.wrapLatLng(event.latlng);
+      tell({ n2m: "click", place: [lat, lng] });
+    });
+    addEventListener("message", ({ data, source }) => {
+      if (source !== parent || !data || data.n2m !== "mark" || data.token !== token) return;
+      ring(data.place);
+    });
+    tell({ n2m: "ready" });
+  };
+
   const scale = (map, { pixels, metres, position }) => {
     const control = L.control({ position });
     control.onAdd = () => {
@@ -368,7 +391,7 @@ const n2m = (() => {
 
   return {
     make, followTheme, borrowFonts, fitWindow, overlaysOf, applyOpacity, start, pane, raster, note, sides, legend, key, opacity,
-    swipe, sync, panel, readout, scale, basemap,
+    swipe, sync, panel, readout, clicks, scale, basemap,
   };
 })();
 n2m.followTheme();

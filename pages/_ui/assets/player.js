@@ -1,5 +1,5 @@
 /* The timestep player: shows one of the preloaded frames of every map at once, without a rerun. */
-n2m.player = (maps, { frames, marks, start }) => {
+n2m.player = (maps, { frames, marks, start, goal }) => {
   const icons = {
     play: '<svg viewBox="0 0 16 16"><path d="M4 2l10 6-10 6z"/></svg>',
     pause: '<svg viewBox="0 0 16 16"><path d="M3 2h4v12H3zM9 2h4v12H9z"/></svg>',
@@ -24,7 +24,7 @@ n2m.player = (maps, { frames, marks, start }) => {
   const track = n2m.make("div", "track", box);
   const range = n2m.make("input", "", track);
   Object.assign(range, { type: "range", min: 0, max: frames.length - 1, step: 1 });
-  range.setAttribute("aria-label", "Timestep, from noise to map");
+  range.setAttribute("aria-label", `Timestep, from noise to ${goal}`);
   const ticks = n2m.make("div", "ticks", track);
   const label = n2m.make("div", "label", box);
   label.setAttribute("aria-live", "polite");
@@ -71,7 +71,7 @@ n2m.player = (maps, { frames, marks, start }) => {
 
   const play = button("play", "Play", () => (timer ? stop() : run()));
   button("back", "One step back, towards noise", () => move(-1));
-  button("step", "One step on, towards the map", () => move(1));
+  button("step", `One step on, towards the ${goal}`, () => move(1));
   range.addEventListener("input", () => {
     stop();
     show(Number(range.value));

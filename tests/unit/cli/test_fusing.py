@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 from command_runs import Command
+from tiny_fusion import write_tiny_fusion
 
 from n2m_core.datasets.triplets import write_farmland
+from n2m_core.fusion.cards import read_fusion_card
 from n2m_core.scenes.farmland import FarmlandParams
 
 NAME = "farmland_1000003"
@@ -91,3 +94,21 @@ def test_samples_write_triplets_to_evaluate(n2m: Command) -> None:
     assert said.code == 0
     assert len(said.json["files"]) == 7
     assert Path("held/farmland_1000000/fine1.tif").is_file()
+
+
+def test_card_gets_what_evaluation_prints(
+    n2m: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3]))
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    scores = importlib.import_module("benchmarks.scores")
+    write_farmland(tmp_path / "triplets", 1, FarmlandParams(1_000_003, size=32))
+    write_tiny_fusion(tmp_path, "sastf-farmland", window_px=32)
+    small = scores.Measurement("a field", "fusion", str(tmp_path / "triplets"), "--method sa-stf")
+    monkeypatch.setitem(scores.MEASUREMENTS, "sastf-farmland", (small,))
+    monkeypatch.setattr(scores, "run", lambda line: n2m(*line.split()[1:]).out)
+    scores.main(["sastf-farmland"])
+    (entry,) = read_fusion_card("sastf-farmland", root=tmp_path).metrics
+    assert entry["command"].startswith("n2m evaluate fusion --checkpoint sastf-farmland --root")
+    assert entry["report"]["checkpoint"] == "sastf-farmland"
+    assert 0 < entry["report"]["rmse"] < 0.5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_fusion import growing_fields, tiny_config
+from tiny_fusion import (
+    CARD,
+    WINDOW,
+    growing_fields,
+    network,
+    tiny_config,
+    write_tiny_fusion,
+)
 
 from n2m_core import checkpoints
-from n2m_core.checkpoints import DataCredit, ImageStatistics, TrainingRecord
 from n2m_core.diffusion.noise import position_noise
 from n2m_core.errors import BandError, CancelledError, CheckpointError, GridError, ParameterError
-from n2m_core.fusion.bands import BAND_SLOTS, band_groups, names_if_known
+from n2m_core.fusion.bands import band_groups, names_if_known
 from n2m_core.fusion.cards import (
     FusionCard,
     LoadedFusion,
     list_fusion_cards,
     load_fusion,
-    save_fusion,
 )
 from n2m_core.fusion.filling import filled_from_nearest
 from n2m_core.fusion.inputs import FloatArray, FusionInputs
@@ -33,48 +37,7 @@ from n2m_core.models.fusion_network import (
     AbstractFusionNetwork,
     Condition,
     FusionImages,
-    FusionNetworkConfig,
 )
-from n2m_core.models.storing import fp16_weights
-
-WINDOW = 16
-CARD = FusionCard(
-    id="tiny-fusion",
-    title="Tiny fusion",
-    bands=BAND_SLOTS,
-    resolution_m=30.0,
-    scales=(4, 16),
-    schedule="full",
-    steps_trained=20,
-    noise_scale=0.1,
-    endpoint="coarse",
-    steps=2,
-    has_one_pass=True,
-    is_one_pass=False,
-    backbone="tiny",
-    parameters=1,
-    gflop_per_tile=0.1,
-    gflop_once=0.1,
-    window_px=WINDOW,
-    training=TrainingRecord(
-        (DataCredit("drawings", "CC0-1.0", "nobody", 1),), "none", 1, 1, 0, "cpu", 0.1, ""
-    ),
-    image_statistics=ImageStatistics((-0.6,) * 6, (0.1,) * 6, (0.1,) * 6),
-    license="CC0-1.0",
-    limits="Nothing learned.",
-    sha256="0" * 64,
-)
-
-
-def network(config: FusionNetworkConfig | None = None) -> AbstractFusionNetwork:
-    """Random weights, behind which the output is not nothing."""
-    model = build_fusion(config or tiny_config(guess="temporal"), seed=4)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if not bool(parameter.any()):
-                parameter.normal_(std=0.05, generator=generator)
-    return model.eval().requires_grad_(False)
 
 
 def method(
@@ -298,16 +261,8 @@ def test_choices_that_the_weights_can_not_follow(
         make()
 
 
-def saved(root: Path) -> FusionCard:
-    model = network()
-    weights = fp16_weights(model)
-    card = dataclasses.replace(CARD, sha256=hashlib.sha256(weights).hexdigest())
-    save_fusion(root, model, card, weights)
-    return card
-
-
 def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
-    card = saved(tmp_path)
+    card = write_tiny_fusion(tmp_path)
     assert list_fusion_cards(tmp_path) == [card]
     assert FusionCard.from_json(card.to_json(), "copy") == card
     inputs, _ = growing_fields(size=16)
@@ -319,7 +274,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_maps_and_fusion_keep_their_checkpoints_apart(tmp_path: Path) -> None:
-    saved(tmp_path)
+    write_tiny_fusion(tmp_path)
     assert checkpoints.list_cards(tmp_path) == []
     with pytest.raises(CheckpointError, match="holds none yet"):
         checkpoints.read_card("tiny-fusion", root=tmp_path)
@@ -328,7 +283,7 @@ def test_maps_and_fusion_keep_their_checkpoints_apart(tmp_path: Path) -> None:
 
 
 def test_damaged_fusion_checkpoints_are_refused(tmp_path: Path) -> None:
-    saved(tmp_path)
+    write_tiny_fusion(tmp_path)
     folder = tmp_path / "tiny-fusion"
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(weights[:-1] + b"\x7f")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from affine import Affine
+from tiny_fusion import tiny_config, write_tiny_fusion
 
 from n2m_core.datasets.triplets import Triplet, farmland_triplet
 from n2m_core.errors import (
@@ -23,12 +24,20 @@ from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io import same_grid
 from n2m_core.scenes.farmland import FarmlandParams
 from n2m_core.tasks.evaluate_fusion import evaluate, images_of, params_for
-from n2m_core.tasks.fuse import FuseImages, FuseParams, FuseResult, run, score_result
-from n2m_core.tasks.fusion_methods import METHODS, ready_methods
+from n2m_core.tasks.fuse import (
+    FuseImages,
+    FuseParams,
+    FuseResult,
+    run,
+    score_result,
+    truth_on_grid,
+)
+from n2m_core.tasks.fusion_methods import METHODS, expected_seconds, ready_methods, weights_for
 
 TRIPLET = farmland_triplet(FarmlandParams(1_000_003, size=64, bands=4))
 IMAGES = images_of(TRIPLET)
 MEAN = FuseParams("mean-change")
+CLASSICAL = {name for name, entry in METHODS.items() if entry.weights is None}
 
 
 def with_part(name: str, image: GeoImage) -> FuseImages:
@@ -62,7 +71,7 @@ def test_result_is_in_the_scale_dtype_and_grid_of_the_first_fine_image() -> None
     assert result.tags["N2M_FUSION"] == "mean-change"
 
 
-@pytest.mark.parametrize("method", [name for name, m in METHODS.items() if m.weights is None])
+@pytest.mark.parametrize("method", sorted(CLASSICAL))
 def test_every_method_runs_and_is_better_than_noise(method: str) -> None:
     result = fused(params=FuseParams(method, window_px=9 if METHODS[method].is_naive else 7))
     report = score_result(result, TRIPLET.fine[1])
@@ -80,7 +89,46 @@ def test_a_learned_method_without_weights_is_not_ready_and_says_so(
     with pytest.raises(CheckpointError, match="sastf-farmland"):
         fused(params=FuseParams("sa-stf"))
     (tmp_path / "sastf-farmland").mkdir()
-    assert "sa-stf" in ready_methods()
+    assert "sa-stf" not in ready_methods()
+
+
+def test_weights_are_told_by_their_design(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    write_tiny_fusion(tmp_path, "another", title="Another", has_one_pass=False)
+    assert ready_methods().keys() - CLASSICAL == {"sa-stf"}
+    write_tiny_fusion(tmp_path, "sastf-farmland")
+    write_tiny_fusion(tmp_path, "peer", tiny_config("stfdiff"))
+    assert list(weights_for("sa-stf")) == ["sastf-farmland", "another"]
+    assert list(weights_for("sa-stf-one-pass")) == ["sastf-farmland"]
+    assert list(weights_for("stfdiff")) == ["peer"]
+    assert weights_for("sa-stf")["another"].title == "Another"
+    assert weights_for("fsdaf") == {}
+    # 0.1 GFLOP once and 0.1 for each of two steps; a tile of 256 px and half of it again.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert expected_seconds("sa-stf", 256**2, 4) == pytest.approx(1.5 * 0.3 / 40)
+    assert expected_seconds("sa-stf-one-pass", 256**2, 8) == pytest.approx(2 * 1.5 * 0.2 / 40)
+    assert expected_seconds("fsdaf", 256**2, 6) == pytest.approx(18 * 0.065536 * 6)
+    with pytest.raises(CheckpointError, match="peer is of the design stfdiff"):
+        fused(params=FuseParams("sa-stf", checkpoint="peer"))
+
+
+def test_moments_of_the_way_are_kept_where_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    write_tiny_fusion(tmp_path, "sastf-farmland", window_px=64)
+    plain = fused(params=FuseParams("sa-stf", steps=4))
+    assert plain.frames == ()
+    assert plain.tags["N2M_CHECKPOINT"] == "sastf-farmland"
+    watched = fused(params=FuseParams("sa-stf", steps=4, frames=2))
+    assert np.array_equal(watched.reflectance, plain.reflectance)
+    # Of 20 steps that were trained, four are taken: 20, 15, 10, 5, and then the fine image.
+    assert [(each.step, each.timestep) for each in watched.frames] == [(2, 10), (4, 0)]
+    assert np.array_equal(watched.frames[-1].x, watched.reflectance)
+    assert np.array_equal(watched.frames[-1].expected, watched.reflectance)
+    assert not np.array_equal(watched.frames[0].x, watched.frames[0].expected)
+    for other in ("sa-stf-one-pass", "copy"):
+        assert fused(params=FuseParams(other, frames=2)).frames == ()
 
 
 def test_reflectance_and_digital_numbers_give_one_result() -> None:
@@ -116,6 +164,39 @@ def test_masked_pixels_stay_masked_and_are_told() -> None:
     assert any("25.0% of the pixels are masked" in note for note in result.notes)
 
 
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_masked_cloud_raises_no_error_beyond_its_window(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a cloud hides is left out, for whoever does not see its place."""
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    write_tiny_fusion(tmp_path, "sastf-farmland", window_px=16)
+    write_tiny_fusion(tmp_path, "stfdiff-farmland", tiny_config("stfdiff"), window_px=16)
+    params = FuseParams(method, window_px=9)
+    clear = fused(params=params)
+    pixels, valid = IMAGES.fine2.pixels.copy(), IMAGES.fine2.valid.copy()
+    pixels[:, :8, :8], valid[:8, :8] = 9_999, False
+    cloud = with_part("fine2", IMAGES.fine2.with_pixels(pixels, IMAGES.fine2.band_names))
+    cloud = replace(cloud, fine2=replace(cloud.fine2, valid=valid))
+    found = fused(cloud, params)
+    assert np.array_equal(found.image.valid, valid)
+    truth, _ = truth_on_grid(TRIPLET.fine[1], clear.prepared)
+    far = np.ones((64, 64), bool)
+    # Two steps of 16 px windows, or two coarse pixels and a window of 9 px.
+    far[:44, :44] = False
+    before, after = (
+        float(np.sqrt(((each.reflectance - truth)[:, far] ** 2).mean())) for each in (clear, found)
+    )
+    if method in (
+        "starfm",
+        "estarfm",
+        "fsdaf",
+    ):  # thresholds and classes are those of the whole scene
+        assert after <= 1.01 * before
+    else:
+        assert after == before
+
+
 def test_second_fine_image_is_moved_and_it_is_told() -> None:
     moved = replace(IMAGES.fine2, transform=IMAGES.fine2.transform @ Affine.translation(0.3, 0.0))
     result = fused(with_part("fine2", moved))
@@ -134,10 +215,11 @@ def test_dates_out_of_order_are_named() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"method": "magic"}, "choose of sa-stf, estarfm"),
+        ({"method": "magic"}, "choose of sa-stf, sa-stf-one-pass"),
         ({"scale": 0}, "scale is 0"),
         ({"dn_scale": -1.0}, "value of reflectance 1 is -1"),
         ({"eta": 2.0}, "eta 2.0"),
+        ({"frames": 25}, "25 frames"),
         ({"seed": -1}, "Seed -1"),
     ],
 )
