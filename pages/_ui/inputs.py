@@ -16,7 +16,7 @@ import streamlit as st
 from n2m_core import raster_io
 from n2m_core.errors import N2MError
 from n2m_core.geo_image import GeoImage
-from pages._ui import errors, frame, resources, state, uploads
+from pages._ui import errors, frame, picking, resources, state, uploads
 from pages._ui.uploads import Upload
 
 if TYPE_CHECKING:
@@ -63,21 +63,7 @@ class Source:
 def pick_card(task: str, asked: str | None) -> CheckpointCard | None:
     """Let the person choose a checkpoint of a task; None when none is installed."""
     cards = {card.id: card for card in resources.cards(task) if not card.id.endswith("-plain")}
-    if not cards:
-        return None
-    key = f"{task}.w.checkpoint"
-    if asked is not None:
-        if asked in cards:
-            state.put(key, asked)
-        else:
-            st.info(f"The link names checkpoint {errors.plain(asked)}, which is not here.")
-    chosen = st.selectbox(
-        "Model",
-        list(cards),
-        key=state.prepare(key, next(iter(cards)), list(cards)),
-        format_func=lambda each: cards[each].title,
-    )
-    return cards[state.keep(key, chosen)]
+    return picking.pick("Model", cards, f"{task}.w.checkpoint", asked, "checkpoint")
 
 
 _TASKS = {"segment": "segmentation", "change": "change detection", "refine": "refinement"}
@@ -110,22 +96,8 @@ def sources(task: str) -> dict[str, Source]:
 
 def pick_source(task: str, asked: str | None) -> Source | None:
     """Let the person choose what to look at; None when there is nothing yet."""
-    found = sources(task)
-    if not found:
-        return None
-    key = f"{task}.w.source"
-    if asked is not None:
-        if asked in found:
-            state.put(key, asked)
-        else:
-            st.info(f"The link names sample {errors.plain(asked)}, which is not here.")
-    chosen = st.selectbox(
-        "Scene" if task == "segment" else "Pair of dates",
-        list(found),
-        key=state.prepare(key, next(iter(found)), list(found)),
-        format_func=lambda each: found[each].title,
-    )
-    return found[state.keep(key, chosen)]
+    label = "Scene" if task == "segment" else "Pair of dates"
+    return picking.pick(label, sources(task), f"{task}.w.source", asked, "sample")
 
 
 def upload_image(task: str) -> None:

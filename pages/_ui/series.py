@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from n2m_core import raster_io
-from pages._ui import errors, inputs, resources, state
+from pages._ui import errors, inputs, picking, resources, state
 from pages._ui.uploads import Upload
 
 if TYPE_CHECKING:
@@ -80,20 +80,7 @@ def pick(asked: str | None) -> Series | None:
     """Let the person choose a series; None when there is none."""
     own: list[Series] = st.session_state.get(OWN, [])
     found = {each.id: each for each in (*own, *_samples())}
-    if not found:
-        return None
-    if asked is not None:
-        if asked in found:
-            state.put(PICKED, asked)
-        else:
-            st.info(f"The link names sample {errors.plain(asked)}, which is not here.")
-    chosen = st.selectbox(
-        "Series",
-        list(found),
-        key=state.prepare(PICKED, next(iter(found)), list(found)),
-        format_func=lambda each: found[each].title,
-    )
-    return found[state.keep(PICKED, chosen)]
+    return picking.pick("Series", found, PICKED, asked, "sample")
 
 
 def _samples() -> list[Series]:
