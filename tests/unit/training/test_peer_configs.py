@@ -18,7 +18,7 @@ from n2m_core.training.pretrain import PretrainConfig
 from n2m_core.training.strict_yaml import read_strict
 
 STUDY = {path.stem: load_config(path) for path in sorted((CONFIGS / "peers").glob("*.yaml"))}
-OURS = {"segment": "n2m-buildings-clean", "change": "n2m-change"}
+OURS = {"segment": "starts/n2m-buildings-clean", "change": "starts/n2m-change-places"}
 REFERENCE = {"segment": "n2m-buildings-short", "change": "n2m-change-short"}
 SAME = (
     "task",
