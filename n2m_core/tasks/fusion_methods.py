@@ -102,17 +102,17 @@ def _learned(params: FuseParams, names: BandNames) -> FusionMethod:
 
 
 METHODS: dict[str, MethodEntry] = {
-    "sa-stf": MethodEntry(
-        "SA-STF",
-        "A network copies what stayed, transfers what changed, and refines both by diffusion.",
-        _learned,
-        weights=Weights("sa-stf", "sastf-farmland"),
-    ),
     "sa-stf-one-pass": MethodEntry(
         "SA-STF without diffusion",
-        "The same network copies and transfers in one pass, without the steps of the diffusion.",
+        "A network copies what stayed and transfers what changed, in one pass.",
         _learned,
         weights=Weights("sa-stf", "sastf-farmland", is_one_pass=True),
+    ),
+    "sa-stf": MethodEntry(
+        "SA-STF",
+        "The same network refines what it copied and transferred by diffusion, step by step.",
+        _learned,
+        weights=Weights("sa-stf", "sastf-farmland"),
     ),
     "stfdiff": MethodEntry(
         "Conditional diffusion",

@@ -189,9 +189,8 @@ def test_learned_method_shows_its_way_its_decisions_and_its_weights(
     monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
     write_tiny_fusion(tmp_path, "sastf-farmland", title="First weights", window_px=64)
     write_tiny_fusion(tmp_path, "sastf-other", title="Other weights", window_px=64)
-    app = open_fuse(PAGE, checkpoint="sastf-other")
+    app = open_fuse(PAGE, checkpoint="sastf-other", method="sa-stf")
     assert not app.exception
-    assert app.selectbox(key="fus.w.method").value == "sa-stf"
     assert app.selectbox(key="fus.w.weights.sa-stf").options == ["First weights", "Other weights"]
     assert app.query_params["checkpoint"] == "sastf-other"
     way, decisions = maps_of(app)[1:3]
@@ -204,6 +203,8 @@ def test_learned_method_shows_its_way_its_decisions_and_its_weights(
     assert "Unchanged mask M: the share of the feature channels" in shown
     assert "Chosen reference: the share of the channels" in shown
     assert "**Other weights**  `sastf-other`  ·  licence CC0-1.0" in shown
+    ways = app.selectbox(key="fus.w.method").options
+    assert ways[:2] == ["SA-STF without diffusion", "SA-STF"]
     app.selectbox(key="fus.w.method").set_value("sa-stf-one-pass")
     settle(app.run())
     assert not app.exception

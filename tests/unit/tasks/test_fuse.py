@@ -215,7 +215,7 @@ def test_dates_out_of_order_are_named() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"method": "magic"}, "choose of sa-stf, sa-stf-one-pass"),
+        ({"method": "magic"}, "choose of sa-stf-one-pass, sa-stf"),
         ({"scale": 0}, "scale is 0"),
         ({"dn_scale": -1.0}, "value of reflectance 1 is -1"),
         ({"eta": 2.0}, "eta 2.0"),
