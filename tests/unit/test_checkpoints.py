@@ -10,10 +10,11 @@ from tiny_multitask import NAME, both_network, save_both
 
 from n2m_core import checkpoints, places
 from n2m_core.errors import CheckpointError, ParameterError
+from n2m_core.fusion.cards import FusionCard, list_fusion_cards, load_fusion
 from n2m_core.models import storing
 
 SHIPPED = places.checkpoints_root()
-SHIPPED_IDS = sorted(path.parent.name for path in SHIPPED.glob("*/card.json"))
+SHIPPED_IDS = sorted({card.id for card in checkpoints.list_cards(SHIPPED)})
 
 
 @pytest.fixture
@@ -126,12 +127,28 @@ def test_shipped_checkpoints_are_whole_small_and_measured(checkpoint: str) -> No
         check_shipped(checkpoints.load(checkpoint, card.task, device="cpu", root=SHIPPED))
 
 
+@pytest.mark.parametrize("card", list_fusion_cards(SHIPPED), ids=lambda card: card.id)
+def test_shipped_fusion_networks_are_whole_small_and_measured(card: FusionCard) -> None:
+    network = load_fusion(card.id, device="cpu", root=SHIPPED).model
+    assert (SHIPPED / card.id / storing.WEIGHTS).stat().st_size <= 25 * 2**20
+    assert card.parameters == sum(p.numel() for p in network.parameters())
+    assert card.metrics, "a shipped checkpoint states what it was measured at"
+    assert all(entry["command"].startswith("n2m evaluate") for entry in card.metrics)
+
+
+def passes(card: checkpoints.CheckpointCard) -> int:
+    """How often the network sees a tile: each date is one, a guided step of a refiner takes two."""
+    if card.task == "refine":
+        assert card.sampling_steps is not None
+        return card.sampling_steps * (1 if card.guidance == 1 else 2)
+    return 2 if "shared by both dates" in card.backbone else 1
+
+
 def check_shipped(loaded: checkpoints.LoadedModel) -> None:
     card = loaded.card
     assert (SHIPPED / card.id / storing.WEIGHTS).stat().st_size <= 25 * 2**20
     assert card.parameters == sum(p.numel() for p in loaded.model.parameters())
-    dates = 2 if "shared by both dates" in card.backbone else 1  # then each date is a tile
-    assert card.gflop_per_tile <= 12 * dates
+    assert card.gflop_per_tile <= 12 * passes(card)
     assert card.metrics, "a shipped checkpoint states what it was measured at"
     assert all(entry["command"].startswith("n2m evaluate") for entry in card.metrics)
     assert len({c.color for c in card.classes}) == len(card.classes)
