@@ -44,7 +44,7 @@ def test_home_shows_the_strip_and_the_samples(open_app: Callable[..., App], widt
 
 def test_models_say_licence_and_credit(open_app: Callable[..., App]) -> None:
     page = open_app().open("Models")
-    page.get_by_text("n2m-buildings", exact=True).first.wait_for()
+    page.locator(".st-key-card-n2m-buildings-segment").wait_for()
     text = page.get_by_test_id("stMainBlockContainer").inner_text()
     assert "OpenStreetMap contributors" in text
 
