@@ -107,7 +107,7 @@ def choose(source: Source, card: CheckpointCard, asked: str | None) -> Rough | N
     elif asked is not None:
         st.info(f"The link names rough map {errors.plain(asked)}, which is not here.")
     with left:
-        picked = choosing.pick(key, "Rough map", options)
+        picked = choosing.pick_listed(key, "Rough map", options)
         if picked == MODEL:
             titles = {name: each.title for name, each in makers.items()}
             name = choosing.pick_listed(f"{key}.maker", "Model of the rough map", titles)

@@ -11,7 +11,7 @@ import pytest
 import tiny_checkpoints
 from page_runs import OpenPage, maps_of, settle, texts
 from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import ButtonGroup
+from streamlit.testing.v1.element_tree import Selectbox
 
 from n2m_core.metrics.spectrum import RINGS, ErrorSpectrum
 from n2m_core.raster_io import read_image, write_geotiff
@@ -41,9 +41,9 @@ def upload(app: AppTest, label: str, name: str, data: bytes) -> AppTest:
     return settle(app.run())
 
 
-def rough_map(app: AppTest) -> ButtonGroup:
+def rough_map(app: AppTest) -> Selectbox:
     """The choice of the rough map."""
-    return next(each for each in app.segmented_control if each.label == "Rough map")
+    return next(each for each in app.selectbox if each.label == "Rough map")
 
 
 def test_a_models_map_is_refined_without_a_click(open_page: OpenPage) -> None:
