@@ -20,7 +20,15 @@ BASEMAP_HOST = "tile.openstreetmap.org"
 WAIT_MS = 90_000
 _LOCAL = ("http://127.0.0.1", "http://localhost", "data:", "blob:", "about:")
 _ARGS = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-_DONE = "[data-testid=stApp][data-test-script-state=notRunning]"
+_QUIET = """() => {
+  const app = document.querySelector("[data-testid=stApp]");
+  const busy = !app || app.dataset.testScriptState !== "notRunning"
+    || document.querySelector("[data-testid=stSkeleton]")
+    || !(document.querySelector("[data-testid=stMainBlockContainer]")?.innerText || "").trim();
+  const now = performance.now();
+  if (busy || window.n2mQuietSince === undefined) window.n2mQuietSince = now;
+  return !busy && now - window.n2mQuietSince > 300;
+}"""
 _PICTURES = """() => {
   const pictures = [...document.querySelectorAll("img.n2m-raster")];
   return typeof n2m !== "undefined" && pictures.length > 0 && pictures.every((i) => i.complete);
@@ -50,11 +58,11 @@ class App:
         return self.page
 
     def settle(self) -> None:
-        """Wait until the script has run and no work is under way."""
-        self.page.wait_for_selector(_DONE, timeout=WAIT_MS)
+        """Wait until the script has run, what it drew is there, and no work is under way."""
+        self.page.wait_for_function(_QUIET, timeout=WAIT_MS)
         cancel = self.page.get_by_role("button", name="Cancel")
         cancel.first.wait_for(state="detached", timeout=2 * WAIT_MS)
-        self.page.wait_for_selector(_DONE, timeout=WAIT_MS)
+        self.page.wait_for_function(_QUIET, timeout=WAIT_MS)
 
     def map(self, title: str) -> Frame:
         """The frame of the map whose name begins so, once its pictures are there."""

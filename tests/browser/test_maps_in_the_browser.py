@@ -10,7 +10,7 @@ import numpy as np
 import rasterio
 from app_in_browser import WAIT_MS, App
 from PIL import Image
-from playwright.sync_api import ElementHandle, Frame, Page
+from playwright.sync_api import ElementHandle, Frame, Page, expect
 from pyproj import Transformer
 from rasterio.transform import from_origin
 
@@ -70,7 +70,7 @@ def upload(app: App, label: str, *files: Path) -> None:
 def test_sample_shows_its_picture_beside_its_map(app: App) -> None:
     app.open("Segment?sample=first&checkpoint=n2m-landcover")
     frame = app.map("Map of The first sample")
-    assert frame.locator(".folium-map").count() == 2
+    expect(frame.locator(".folium-map")).to_have_count(2, timeout=WAIT_MS)
     shown = frame_picture(frame)
     frame.locator("input[type=range]").first.press("Home")
     hidden = frame_picture(frame)
@@ -178,9 +178,7 @@ def test_rubbish_gets_a_clear_message_and_the_map_stays(app: App, tmp_path: Path
     rubbish.write_bytes(b"not an image at all" * 40)
     upload(app, "Your own image", rubbish)
     message = app.page.get_by_test_id("stAlert")
-    message.wait_for()
-    text = message.inner_text()
-    assert "This file could not be read" in text
+    expect(message).to_contain_text("This file could not be read", timeout=WAIT_MS)
     assert "Traceback" not in app.page.content()
     assert frame.evaluate("window.stays") is True
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from app_in_browser import WAIT_MS, App
 from PIL import Image
+from playwright.sync_api import expect
 
 PAGES = ("", "Segment", "Change", "Trajectory", "Interpret", "Lesson", "Models")
 
@@ -31,7 +32,7 @@ def test_trajectory_plays_from_noise_to_map(app: App) -> None:
     assert (np.abs(first - last).max(axis=-1)[:, :quarter] > 25).mean() > 0.2
     frame.get_by_role("button", name="One step back, towards noise").click()
     assert frame.evaluate("document.body.dataset.t") == "100"
-    assert "% differ from the final map" in frame.locator(".label").inner_text()
+    expect(frame.locator(".label")).to_contain_text("% differ from the final map", timeout=WAIT_MS)
 
 
 def test_trajectory_can_be_paused(app: App) -> None:
@@ -49,7 +50,7 @@ def test_swap_marks_the_step_where_the_dates_are_one(app: App) -> None:
     app.open("Trajectory?sample=pair&checkpoint=n2m-change")
     frame = app.map("Trajectory of The pair sample")
     assert frame.locator(".ticks .mark").all_inner_texts() == ["258"]
-    assert frame.locator(".folium-map").count() == 5
+    expect(frame.locator(".folium-map")).to_have_count(5, timeout=WAIT_MS)
 
 
 def test_f1_plot_has_the_points_of_the_table(app: App) -> None:

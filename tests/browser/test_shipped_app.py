@@ -28,7 +28,7 @@ def test_first_map_comes_without_a_click(open_app: Callable[..., App]) -> None:
     frame = app.map("Map of")
     assert 0.02 < frame.evaluate(MASK_SHARE) < 0.9
     app.settle()
-    assert page.get_by_text("Target F1", exact=True).count() == 1
+    expect(page.get_by_text("Target F1", exact=True)).to_have_count(1, timeout=WAIT_MS)
     assert page.locator('[data-testid=stAlert]:has-text("went wrong")').count() == 0
 
 
@@ -37,16 +37,16 @@ def test_home_shows_the_strip_and_the_samples(open_app: Callable[..., App], widt
     app = open_app(width)
     page = app.open()
     page.wait_for_selector(".n2m-strip")
-    assert page.locator(".n2m-strip figure").count() == 6
-    assert page.locator(".n2m-card").count() >= 6
+    expect(page.locator(".n2m-strip figure")).to_have_count(6, timeout=WAIT_MS)
+    page.locator(".n2m-card").nth(5).wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_models_say_licence_and_credit(open_app: Callable[..., App]) -> None:
     page = open_app().open("Models")
-    page.locator(".st-key-card-n2m-buildings-segment").wait_for()
-    text = page.get_by_test_id("stMainBlockContainer").inner_text()
-    assert "OpenStreetMap contributors" in text
+    # A heading is there before the HTML below it, whose part of Streamlit is loaded later.
+    card = page.locator(".st-key-card-n2m-buildings-segment")
+    expect(card).to_contain_text("OpenStreetMap contributors", timeout=WAIT_MS)
 
 
 def test_click_on_a_fused_map_chooses_the_pixel(open_app: Callable[..., App]) -> None:
@@ -66,4 +66,4 @@ def test_click_on_a_fused_map_chooses_the_pixel(open_app: Callable[..., App]) ->
     app.page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 40)
     expect(row).not_to_have_value("128", timeout=WAIT_MS)
     assert int(row.input_value()) < 64
-    assert frame.locator(".leaflet-marker-pane path").count() == 2
+    expect(frame.locator(".leaflet-marker-pane path")).to_have_count(2, timeout=WAIT_MS)
