@@ -7,7 +7,11 @@ Paper: Zhang et al., "Semantic-Adaptive Diffusion for Dynamic Spatiotemporal Fus
 
 Deviations from the paper: AdamW or Muon with warm-up, cosine and averaged weights in place of Adam
 halved every 40 epochs; flips, quarter turns, dates that trade places, bands that are left out; one
-network may learn both ways, with diffusion and without.
+network may learn both ways, with diffusion and without; x may be mixed from the network's own
+prediction (`own_share`), because a network that has only seen x of true images takes whatever x
+shows for true when it walks back, and every step then lies further off than the first. The gap
+between the states of training and of sampling is that of Ning et al., "Elucidating the Exposure
+Bias in Diffusion Models", ICLR 2024.
 """
 
 from __future__ import annotations
@@ -173,8 +177,19 @@ class FusionTrainer(AbstractTrainer[AbstractFusionNetwork]):
         end = batch.images.coarse1
         if self.config.diffusion.endpoint == "zero":
             end = torch.zeros_like(end)
-        x = self.schedule.mix(batch.truth, end, step, eps)
+        is_own = self.rng.random() < self.config.diffusion.own_share
+        clean = self._own(batch, condition, end) if is_own else batch.truth
+        x = self.schedule.mix(clean, end, step, eps)
         return self.model.denoise(x, self.schedule.levels(step), condition)
+
+    def _own(self, batch: FusionBatch, condition: Condition, end: Tensor) -> Tensor:
+        """Give the network's own first prediction, from the state in which sampling starts."""
+        count = len(batch.truth)
+        last = torch.full((count,), self.schedule.steps - 1, device=end.device)
+        eps = torch.randn(batch.truth.shape, generator=self.generator).to(self.device)
+        start = self.schedule.mix(temporal_guess(batch.images), end, last, eps)
+        with torch.no_grad():
+            return self.model.denoise(start, self.schedule.levels(last), condition).float()
 
     def _compared(self, found: Tensor, batch: FusionBatch, condition: Condition) -> Tensor:
         """Give the whole loss."""

@@ -97,6 +97,8 @@ class FusionDiffusionConfig:
         noise_scale: variance of the noise at the end of the schedule; 1 in the paper.
         endpoint: coarse (SA-STF) or zero (STFDiff).
         one_pass_share: chance that a batch learns the way without diffusion.
+        own_share: chance that a batch of the diffusion sees x mixed from the network's own
+            prediction in place of the truth, as it will be when it walks back.
     """
 
     schedule: ResidualScheduleName = "full"
@@ -104,6 +106,7 @@ class FusionDiffusionConfig:
     noise_scale: float = 1.0
     endpoint: Endpoint = "coarse"
     one_pass_share: float = 0.0
+    own_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,10 @@ class FuseConfig:
 
     def _check_passes(self) -> None:
         """Check that the network can do what training and inference ask of it."""
+        for name in ("one_pass_share", "own_share"):
+            share = getattr(self.diffusion, name)
+            if not 0 <= share <= 1:
+                raise ConfigError(f"diffusion.{name} is {share:g}; a chance from 0 to 1 is wanted.")
         if not self.network.has_diffusion and not self.inference.is_one_pass:
             raise ConfigError("The network has no diffusion; set inference.is_one_pass to true.")
         if self.inference.is_one_pass and not self.has_one_pass:

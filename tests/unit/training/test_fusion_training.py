@@ -16,10 +16,11 @@ from tiny_fusion import TINY, random_images
 from torch import Tensor
 
 from n2m_core import checkpoints
+from n2m_core.diffusion.residual import ResidualSampling, sample_residual
 from n2m_core.errors import BandError, ConfigError
 from n2m_core.fusion.learned import FusionParams, open_sastf
 from n2m_core.geo_image import GeoImage
-from n2m_core.models.fusion_network import Condition
+from n2m_core.models.fusion_network import Condition, temporal_guess
 from n2m_core.models.network import NetworkConfig
 from n2m_core.models.noise2map import Noise2Map
 from n2m_core.raster_io import write_geotiff
@@ -163,6 +164,60 @@ def test_alignment_joins_in_over_the_first_half(tmp_path: Path) -> None:
     assert float(learner._compared(truth, batch, condition)) == pytest.approx(5.0, rel=1e-5)
 
 
+def test_the_own_prediction_is_where_a_walk_of_one_step_ends(tmp_path: Path) -> None:
+    learner = trainer(tmp_path)
+    with (
+        torch.no_grad()
+    ):  # the last convolution starts at zero, and the walk would end at the guess
+        learner.model.decoder.exit[-1].weight.normal_(std=0.1)  # type: ignore[union-attr, operator]
+    batch = learner.mixer.batch(2, learner.rng)
+    condition = learner.model.condition(batch.images)
+    end = batch.images.coarse1
+    state = learner.generator.get_state()
+    own = learner._own(batch, condition, end)
+    assert not own.requires_grad
+    eps = torch.randn(end.shape, generator=torch.Generator().set_state(state))
+    walked = sample_residual(
+        lambda x, levels: learner.model.denoise(x, levels, condition),
+        end,
+        learner.schedule,
+        lambda _: eps,
+        sampling=ResidualSampling(1),
+        estimate=temporal_guess(batch.images),
+    )
+    torch.testing.assert_close(own, walked)
+    assert not torch.allclose(own, batch.truth, atol=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_x_is_mixed_from_the_truth_or_from_the_own_prediction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """With one step and no noise x tells what it was mixed from."""
+    learner = trainer(
+        tmp_path, {"diffusion": {"steps": 20, "noise_scale": 0.0, "own_share": share}}
+    )
+    batch = learner.mixer.batch(2, learner.rng)
+    condition = learner.model.condition(batch.images)
+    seen: list[Tensor] = []
+    denoise = learner.model.denoise
+
+    def watched(x: Tensor, levels: Tensor, given: Condition) -> Tensor:
+        seen.append(x)
+        return denoise(x, levels, given)
+
+    monkeypatch.setattr(learner.model, "denoise", watched)
+    own = learner._own(batch, condition, batch.images.coarse1)
+    seen.clear()
+    learner._denoised(batch, condition, 1 / 20)  # so little strength leaves the first step alone
+    source = own if share else batch.truth
+    expected = learner.schedule.mix(
+        source, batch.images.coarse1, torch.zeros(2, dtype=torch.int64), torch.zeros_like(source)
+    )
+    assert len(seen) == 1 + int(share)
+    torch.testing.assert_close(seen[-1], expected)
+
+
 @pytest.mark.parametrize("design", ["one pass", "stfdiff", "adamw on the residual alone"])
 def test_variants_train(tmp_path: Path, design: str) -> None:
     network: dict[str, Any] = {"design": "sa-stf", **TINY, "multipliers": [1, 2]}
@@ -244,6 +299,7 @@ def test_the_perceptual_loss_needs_a_network_for_single_images() -> None:
         ({"inference": {"steps": 3, "window_px": 32, "is_one_pass": True}}, "one_pass_share"),
         ({"network": {"design": "sa-stf", **TINY, "has_diffusion": False}}, "is_one_pass to true"),
         ({"network": {"design": "stfdiff", **TINY}}, "leave one_pass_share at 0"),
+        ({"inference": {"steps": 3, "window_px": 32}}, "own_share is 1.5; a chance"),
         ({"network": {"design": "sa-stf", **TINY, "slots": 4}}, "there are 6 kinds"),
         ({"data": {"crop_px": 16, "scales": [1], "sources": []}}, "each must be 2 or more"),
         (
@@ -268,6 +324,8 @@ def test_contradictions_are_named(tmp_path: Path, changes: dict[str, Any], messa
     else:
         changes["diffusion"] = {"steps": 20, "one_pass_share": 0.0}
     changes["validation"] = None
+    if "own_share" in message:
+        changes["diffusion"] = {"steps": 20, "one_pass_share": 0.5, "own_share": 1.5}
     if message == "leave one_pass_share at 0":
         changes["diffusion"] = {"steps": 20, "one_pass_share": 0.5}
     with pytest.raises(ConfigError, match=message):
