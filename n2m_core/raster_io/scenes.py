@@ -20,7 +20,7 @@ from rasterio.windows import Window as Box
 from n2m_core.errors import ImageTooLargeError
 from n2m_core.geo_image import GeoImage, Mask, Pixels, Progress
 from n2m_core.normalize import STRETCH_PERCENTILES, percentile_limits
-from n2m_core.raster_io.channels import is_true_alpha, photo_orientation
+from n2m_core.raster_io.channels import is_true_alpha, photo_orientation, rows_per_strip
 from n2m_core.raster_io.ground import centre_resolution_m
 from n2m_core.raster_io.opening import MAX_PIXELS, check_memory, open_dataset
 from n2m_core.raster_io.reading import (
@@ -109,7 +109,7 @@ def read_scene_header(path: Path) -> SceneHeader:
         GridError: the transform maps it to a line.
     """
     with open_dataset(path, max_pixels=MAX_SCENE_PIXELS) as dataset:
-        _check_blocks(dataset, path.name)
+        _check_blocks(dataset, path)
         has_colours = is_palette(dataset)
         alpha, notes = (None, ()) if has_colours else _find_alpha(dataset)
         bands = [1] if has_colours else [n for n in range(1, dataset.count + 1) if n != alpha]
@@ -222,22 +222,25 @@ def _strips(rows: int, stride: int) -> list[tuple[int, int]]:
     return [(first, min(first + step, rows)) for first in range(0, rows, step)]
 
 
-def _check_blocks(dataset: DatasetReader, name: str) -> None:
+def _check_blocks(dataset: DatasetReader, path: Path) -> None:
     """Refuse a file whose smallest readable piece is too large."""
     pixels = dataset.width * dataset.height
     if dataset.driver != "GTiff" and pixels > MAX_PIXELS:
         raise ImageTooLargeError(
-            f"{name} is {dataset.width} x {dataset.height} px ({pixels / 1e6:,.0f} megapixels) and "
-            f"{MAX_PIXELS / 1e6:.0f} is the most for a {dataset.driver} file; write it as a tiled "
-            "GeoTIFF."
+            f"{path.name} is {dataset.width} x {dataset.height} px ({pixels / 1e6:,.0f} "
+            f"megapixels) and {MAX_PIXELS / 1e6:.0f} is the most for a {dataset.driver} file; "
+            "write it as a tiled GeoTIFF."
         )
     height, width = max(dataset.block_shapes)
+    if dataset.driver == "GTiff" and dataset.compression is not None:
+        # GDAL hands a large strip out row by row, but decodes it from its start each time.
+        height = max(height, min(rows_per_strip(path), dataset.height))
     block = height * width * dataset.count * _item_bytes(dataset)
     if block > MAX_BLOCK_BYTES:
         raise ImageTooLargeError(
-            f"{name} is stored in blocks of {width} x {height} px, {block / 1024**2:,.0f} MiB each "
-            f"where {MAX_BLOCK_BYTES // 1024**2} MiB is the most; write it as a tiled GeoTIFF, for "
-            "example with gdal_translate -of COG."
+            f"{path.name} is stored in blocks of {width} x {height} px, {block / 1024**2:,.0f} MiB "
+            f"each, where {MAX_BLOCK_BYTES // 1024**2} MiB is the most; write it as a tiled "
+            "GeoTIFF, for example with gdal_translate -of COG."
         )
 
 

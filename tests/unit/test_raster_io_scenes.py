@@ -1,4 +1,4 @@
-"""Scenes too large to hold: windows and overviews equal the whole, and no header breaks anything."""
+"""Scenes too large to hold: parts and overviews equal the whole, no header breaks anything."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from n2m_core.raster_io import lonlat_bounds, read_image, read_scene, read_scene
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_300_000.0)
 
 
-def write(path: Path, pixels: np.ndarray, **profile: Any) -> Path:
+def write(path: Path, pixels: np.ndarray, **profile: object) -> Path:
     """A GeoTIFF in blocks of 64 px with two overviews, unless the profile says otherwise."""
     count, height, width = pixels.shape
-    told = {
+    told: dict[str, Any] = {
         "driver": "GTiff", "dtype": pixels.dtype.name, "count": count, "height": height,
         "width": width, "crs": "EPSG:32633", "transform": UTM, "tiled": True, "blockxsize": 64,
         "blockysize": 64, **profile,
@@ -30,9 +30,9 @@ def write(path: Path, pixels: np.ndarray, **profile: Any) -> Path:
     return path
 
 
-def empty(path: Path, side: int, **profile: Any) -> Path:
+def empty(path: Path, side: int, **profile: object) -> Path:
     """A small file whose header promises a large scene; its blocks are not there."""
-    told = {
+    told: dict[str, Any] = {
         "driver": "GTiff", "dtype": "uint8", "count": 1, "height": side, "width": side,
         "crs": "EPSG:32633", "transform": UTM, "tiled": True, "sparse_ok": True, **profile,
     }  # fmt: skip
@@ -158,10 +158,14 @@ def test_gigapixels_in_a_small_file_are_looked_at_in_parts(tmp_path: Path) -> No
     assert (part.pixels.shape, part.pixels.max()) == ((1, 300, 200), 0)
 
 
-def test_giant_strip_is_refused_from_the_header(tmp_path: Path) -> None:
-    path = empty(tmp_path / "strip.tif", 20_000, tiled=False, blockysize=20_000, compress="DEFLATE")
+@pytest.mark.parametrize("bigtiff", ["NO", "YES"])
+def test_giant_strip_is_refused_from_the_header(tmp_path: Path, bigtiff: str) -> None:
+    strip = {"tiled": False, "BLOCKYSIZE": 20_000, "BIGTIFF": bigtiff}
+    path = empty(tmp_path / "strip.tif", 20_000, compress="DEFLATE", **strip)
     with pytest.raises(ImageTooLargeError, match=r"blocks of 20000 x 20000 px, 381 MiB .* 256 MiB"):
         read_scene_header(path)
+    rows = {**strip, "BLOCKYSIZE": 16}
+    assert read_scene_header(empty(path, 20_000, compress="DEFLATE", **rows)).height == 20_000
 
 
 def test_overview_that_would_decode_too_much_is_refused(tmp_path: Path) -> None:
