@@ -21,7 +21,13 @@ from n2m_core.raster_io.ground import (
 )
 from n2m_core.raster_io.opening import MAX_BANDS, MAX_BYTES, MAX_PIXELS
 from n2m_core.raster_io.reading import read_image, read_labels
-from n2m_core.raster_io.scenes import SceneHeader, Window, read_scene, read_scene_header
+from n2m_core.raster_io.scenes import (
+    SceneHeader,
+    Window,
+    read_scene,
+    read_scene_header,
+    read_size,
+)
 from n2m_core.raster_io.tracing import trace_polygons
 from n2m_core.raster_io.warping import (
     Resampling,
@@ -49,6 +55,7 @@ __all__ = [
     "read_labels",
     "read_scene",
     "read_scene_header",
+    "read_size",
     "resample",
     "same_grid",
     "to_web_mercator",

@@ -97,6 +97,17 @@ class SceneHeader:
         return slice(0, self.height), slice(0, self.width)
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """Read from a header alone how many rows and columns an image has.
+
+    Raises:
+        ImageReadError: missing, empty, truncated, of another format.
+        ImageTooLargeError: more than a scene may have.
+    """
+    with open_dataset(path, max_pixels=MAX_SCENE_PIXELS) as dataset:
+        return dataset.height, dataset.width
+
+
 def read_scene_header(path: Path) -> SceneHeader:
     """Learn what a scene is, from its header and a few small windows.
 
