@@ -1,13 +1,15 @@
 """Memory of the hosted demo: the app with the settings of the Containerfile, visited by a browser.
 
 A container's limit counts the resident memory of the server's one process, which is what is
-measured; no container is needed. What the server writes must lie below its temporary folder.
+measured; no container is needed. The server runs on a copy of what the image holds, in which it must
+write nothing: only its temporary folder is its own.
 """
 
 from __future__ import annotations
 
-import os
+import compileall
 import re
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +19,6 @@ from benchmarks.served import ROOT, browser, memory_of, served, settled, watched
 
 CONTAINERFILE = ROOT / "Containerfile"
 LIMIT_MB = 1000
-_UNWATCHED = {".git", ".venv", "__pycache__"}
 
 
 def demo_environment(text: str) -> dict[str, str]:
@@ -31,23 +32,42 @@ def demo_environment(text: str) -> dict[str, str]:
     return dict(re.findall(r"([A-Z][A-Z0-9_]*)=(\S+)", " ".join(instructions)))
 
 
+def copied_names(text: str) -> list[str]:
+    """Name the files and folders that a Containerfile copies, all under their own names."""
+    lines = re.findall(r"^COPY (.*)$", text, re.M)
+    return [name for line in lines for name in line.split()[:-1]]
+
+
+def copy_app(names: list[str], target: Path) -> Path:
+    """Copy what the image holds, compiled as it is there."""
+    target.mkdir()
+    for name in names:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name)
+        else:
+            shutil.copy2(source, target / name)
+    compileall.compile_dir(target, quiet=1)
+    return target
+
+
 def files_since(folder: Path, started: float) -> list[str]:
     """Name the files of a folder that were written after a moment."""
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in _UNWATCHED]
-        paths = (Path(place) / name for name in names)
-        found += [str(path) for path in paths if path.exists() and path.stat().st_mtime > started]
-    return found
+    return sorted(
+        str(path) for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime > started
+    )
 
 
 def main() -> None:
     """Measure at rest, after a visit of Home and Segment, and when the visitor has gone."""
-    settings = demo_environment(CONTAINERFILE.read_text(encoding="utf-8"))
-    started = time.time()
+    text = CONTAINERFILE.read_text(encoding="utf-8")
+    settings = demo_environment(text)
     with tempfile.TemporaryDirectory(prefix="n2m-") as folder:
-        places = dict.fromkeys(("HOME", "TMPDIR"), folder)
-        with served({**settings, **places}, Path(folder) / "log.txt") as server:
+        app, own = copy_app(copied_names(text), Path(folder) / "app"), Path(folder) / "tmp"
+        own.mkdir()
+        places = dict.fromkeys(("HOME", "TMPDIR"), str(own))
+        started = time.time()
+        with served({**settings, **places}, Path(folder) / "log.txt", app) as server:
             at_start = settled(server.pid)
             with browser() as opened:
                 visitor = watched(opened, server.address)
@@ -58,7 +78,7 @@ def main() -> None:
                 segment = memory_of(server.pid)
                 visitor.page.context.close()
             at_rest = settled(server.pid)
-        written = files_since(ROOT, started)
+        written = files_since(app, started)
     limits = ", ".join(f"{name}={value}" for name, value in settings.items() if "N2M_" in name)
     report(
         "Memory of the hosted demo",
@@ -70,7 +90,7 @@ def main() -> None:
             Figure("At rest, before the first visitor", at_start.resident, "MB"),
             Figure("On Home", home.resident, "MB"),
             Figure("On Segment, with its first map", segment.resident, "MB", at_most=LIMIT_MB),
-            Figure("Files written beside the temporary folder", len(written), "files", at_most=0),
+            Figure("Files written into the app's folder", len(written), "files", at_most=0),
             Figure("Script errors", len(visitor.errors), "errors", at_most=0),
         ],
     )

@@ -87,8 +87,17 @@ def settled(pid: int) -> Memory:
 
 
 @contextmanager
-def served(extra: Mapping[str, str], log: Path) -> Iterator[Server]:
-    """Run the app on a free port with some environment variables; its words go to a file."""
+def served(extra: Mapping[str, str], log: Path, folder: Path = ROOT) -> Iterator[Server]:
+    """Run the app on a free port.
+
+    Args:
+        extra: environment variables.
+        log: file for what the server says.
+        folder: where the app lies.
+
+    Yields:
+        The server, once it answers.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -96,7 +105,11 @@ def served(extra: Mapping[str, str], log: Path) -> Iterator[Server]:
     command += ["--server.address", "127.0.0.1"]
     with log.open("w") as out:
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **extra}, stdout=out, stderr=subprocess.STDOUT
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder), **extra},
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
         try:
             _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)

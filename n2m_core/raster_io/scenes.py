@@ -92,20 +92,28 @@ class SceneHeader:
         return self.crs is not None
 
     @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a pixel in all bands."""
+        return len(self.band_names) * np.dtype(self.dtype).itemsize
+
+    @property
     def whole(self) -> Window:
         """All rows and columns."""
         return slice(0, self.height), slice(0, self.width)
 
 
-def read_size(path: Path) -> tuple[int, int]:
-    """Read from a header alone how many rows and columns an image has.
+def read_size(path: Path) -> tuple[int, int, int]:
+    """Read from a header alone how large an image is.
+
+    Returns:
+        Rows, columns, and the bytes of a pixel in all bands.
 
     Raises:
         ImageReadError: missing, empty, truncated, of another format.
         ImageTooLargeError: more than a scene may have.
     """
     with open_dataset(path, max_pixels=MAX_SCENE_PIXELS) as dataset:
-        return dataset.height, dataset.width
+        return dataset.height, dataset.width, dataset.count * _item_bytes(dataset)
 
 
 def read_scene_header(path: Path) -> SceneHeader:
@@ -159,6 +167,7 @@ def read_scene(
     *,
     max_px: int | None = None,
     bands: Sequence[int] | None = None,
+    most_bytes: int = MAX_DECODED_BYTES,
     progress: Progress | None = None,
 ) -> GeoImage:
     """Read a part of a scene, or all of it with fewer pixels.
@@ -168,6 +177,7 @@ def read_scene(
         window: rows and columns within the scene; all when not given.
         max_px: longest side of the result, where the part is larger: every n-th pixel is taken.
         bands: places of the bands in the header's order, from 1; all when not given.
+        most_bytes: refuse when more would have to be decoded.
         progress: told while it reads; may raise to stop.
 
     Returns:
@@ -184,7 +194,7 @@ def read_scene(
     picked = tuple(range(1, len(header.band_names) + 1)) if bands is None else tuple(bands)
     check_memory(header.path.name, len(picked) * shape[0] * shape[1], np.dtype(header.dtype))
     with open_dataset(header.path, max_pixels=MAX_SCENE_PIXELS) as dataset:
-        _check_cost(dataset, header, height * width, stride)
+        _check_cost(dataset, header, height * width, stride, most_bytes)
         pixels = np.empty((len(picked), *shape), header.dtype)
         valid = np.empty(shape, np.bool_)
         parts = _strips(shape[0], stride)
@@ -255,15 +265,17 @@ def _check_blocks(dataset: DatasetReader, path: Path) -> None:
         )
 
 
-def _check_cost(dataset: DatasetReader, header: SceneHeader, pixels: int, stride: int) -> None:
+def _check_cost(
+    dataset: DatasetReader, header: SceneHeader, pixels: int, stride: int, most_bytes: int
+) -> None:
     """Refuse an overview for which too much would have to be decoded."""
     factors = [each for each in header.overviews if each <= stride * _OVERVIEW_SLACK]
     decoded = pixels // max(factors, default=1) ** 2 * dataset.count * _item_bytes(dataset)
-    if decoded > MAX_DECODED_BYTES:
+    if decoded > most_bytes:
         raise ImageTooLargeError(
             f"{header.path.name} is {header.width} x {header.height} px and has no overviews that "
-            f"show it: {decoded / 1024**3:,.0f} GiB would be decoded and "
-            f"{MAX_DECODED_BYTES // 1024**3} GiB is the most. Build them with gdaladdo, or write a "
+            f"show it: {decoded / 1024**3:,.1f} GiB would be decoded and "
+            f"{most_bytes / 1024**3:g} GiB is the most. Build them with gdaladdo, or write a "
             "cloud optimised GeoTIFF."
         )
 

@@ -20,7 +20,6 @@ from pages._ui import (
     jobs,
     maps,
     resources,
-    settings,
     state,
 )
 from pages._ui.areas import Scene
@@ -73,7 +72,7 @@ def tell_time(source: Source, mapped: Mapped) -> None:
         return
     rows, columns = area_choice.window_of(source.scene)
     megapixels = (rows.stop - rows.start) * (columns.stop - columns.start) / 1e6
-    most, seconds = settings.area_px() / 1e6, mapped.result.seconds
+    most, seconds = areas.most_px(source.scene.header.pixel_bytes) / 1e6, mapped.result.seconds
     frame.quiet(
         f"This area has {megapixels:.2g} megapixels and took {clock(seconds)}; the largest, "
         f"{most:g} megapixels, takes about {clock(seconds * most / megapixels)} with these weights."
@@ -140,7 +139,7 @@ def _fields(page: str, scene: Scene) -> None:
     problem = area_choice.problem_of(scene)
     if problem is not None:
         errors.show(problem)
-    most = settings.area_px() / 1e6
+    most = areas.most_px(header.pixel_bytes) / 1e6
     if area_choice.was_too_large(scene):
         st.caption(f"That was more than {most:g} megapixels: the middle of it was taken.")
     text = f"Draw an area on the map or type it: at most {most:g} megapixels at a time."

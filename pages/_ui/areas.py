@@ -31,6 +31,8 @@ FIRST_PX = 1024
 """Side of the area that is mapped before the person chooses one, pixels."""
 PAIR_MARGIN_PX = 8
 """The later date of a pair is cut so much wider, so that aligning it does not lose its edge."""
+PIXEL_BYTES = 16
+"""The working size holds for four bands of 32 bits."""
 FINER_PAIR = 4
 """The later date may have so many times the pixels of the area."""
 
@@ -59,9 +61,15 @@ class Scene:
         return self.header.width * self.header.height / 1e6
 
 
+def most_px(pixel_bytes: int) -> int:
+    """The working size of pictures with so many bytes a pixel; many bands make it smaller."""
+    return settings.area_px() // max(1, pixel_bytes // PIXEL_BYTES)
+
+
 def is_large(header: SceneHeader) -> bool:
     """Whether a picture is beyond the working size; a photograph to be turned is read whole."""
-    return header.is_upright and header.width * header.height > settings.area_px()
+    pixels = header.width * header.height
+    return header.is_upright and pixels > most_px(header.pixel_bytes)
 
 
 def scene_of(
@@ -128,7 +136,7 @@ def fitted(header: SceneHeader, window: Window) -> tuple[Window, bool]:
         for part, length in zip(window, (header.height, header.width), strict=True)
     )
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    most = settings.area_px()
+    most = most_px(header.pixel_bytes)
     if height * width <= most:
         return (rows, columns), False
     shrink = math.sqrt(most / (height * width))

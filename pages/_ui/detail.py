@@ -31,6 +31,8 @@ from pages._ui.kept import memory_bytes
 
 WINDOW_PX = 1600
 """Longest side of a window sent, pixels: more than a map on the screen has."""
+MOST_BYTES = 512 * 1024**2
+"""Most that is decoded of a file for one look, a second or two; beyond it the map stays coarse."""
 KEEP = 32
 """Scenes that can be asked for; the least recently asked is dropped, and its map stays coarse."""
 _EDGE_POINTS = 17
@@ -79,8 +81,13 @@ class Detail:
         """Give a window; of a file at most twice the pixels a side that are sent."""
         if isinstance(self.image, GeoImage):
             return crop(self.image, window)
-        bands = natural_bands(self.image)
-        return raster_io.read_scene(self.image, window, max_px=2 * WINDOW_PX, bands=bands)
+        return raster_io.read_scene(
+            self.image,
+            window,
+            max_px=2 * WINDOW_PX,
+            bands=natural_bands(self.image),
+            most_bytes=MOST_BYTES,
+        )
 
 
 class Registry:

@@ -24,7 +24,6 @@ from pages._ui import (
     frame,
     picking,
     resources,
-    settings,
     state,
     uploads,
 )
@@ -250,8 +249,8 @@ def _large(kept: Upload) -> SceneHeader | None:
     Raises:
         N2MError: it cannot be read even in parts.
     """
-    height, width = raster_io.read_size(kept.path)
-    if height * width <= settings.area_px():
+    height, width, pixel_bytes = raster_io.read_size(kept.path)
+    if height * width <= areas.most_px(pixel_bytes):
         return None
     header = raster_io.read_scene_header(kept.path)
     return header if areas.is_large(header) else None

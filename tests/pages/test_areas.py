@@ -76,6 +76,13 @@ def test_window_is_brought_into_the_scene_and_the_working_size(tmp_path: Path) -
     assert (rows.start + rows.stop, columns.start + columns.stop) == (1500, 1200)
 
 
+@pytest.mark.usefixtures("one_megapixel")
+def test_many_bands_make_the_working_size_smaller() -> None:
+    # Three bytes, four bands of 32 bits, thirteen of 16, and 64 of 32.
+    assert [areas.most_px(size) for size in (3, 16, 26)] == [1_000_000] * 3
+    assert areas.most_px(256) == 62_500
+
+
 def test_cut_is_the_scenes_own_pixels_at_their_place(tmp_path: Path) -> None:
     turned = UTM @ Affine.rotation(20)
     for name, transform in (("plain", UTM), ("turned", turned)):

@@ -12,7 +12,7 @@ from affine import Affine
 from rasterio.enums import ColorInterp, Resampling
 
 from n2m_core.errors import CancelledError, ImageReadError, ImageTooLargeError
-from n2m_core.raster_io import lonlat_bounds, read_image, read_scene, read_scene_header
+from n2m_core.raster_io import lonlat_bounds, read_image, read_scene, read_scene_header, read_size
 
 UTM = Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_300_000.0)
 
@@ -134,6 +134,12 @@ def test_alpha_counts_as_missing_and_a_fourth_colour_does_not(tmp_path: Path) ->
         assert len(header.band_names) == (3 if name == "alpha" else 4)
 
 
+def test_size_is_told_by_the_header(tmp_path: Path) -> None:
+    path = write(tmp_path / "scene.tif", ramp(bands=5, dtype="uint16"))
+    assert read_size(path) == (300, 400, 10)
+    assert read_scene_header(path).pixel_bytes == 10
+
+
 def test_palette_is_shown_in_its_colours(tmp_path: Path) -> None:
     path = write(tmp_path / "scene.tif", np.tile(np.arange(4, dtype=np.uint8), (1, 40, 25)))
     with rasterio.open(path, "r+") as file:
@@ -170,8 +176,12 @@ def test_giant_strip_is_refused_from_the_header(tmp_path: Path, bigtiff: str) ->
 
 def test_overview_that_would_decode_too_much_is_refused(tmp_path: Path) -> None:
     header = read_scene_header(empty(tmp_path / "huge.tif", 65_536, count=3, dtype="uint16"))
-    with pytest.raises(ImageTooLargeError, match=r"24 GiB would be decoded .* gdaladdo"):
+    with pytest.raises(ImageTooLargeError, match=r"24\.0 GiB would be decoded .* gdaladdo"):
         read_scene(header, max_px=1000)
+    small = read_scene_header(write(tmp_path / "scene.tif", ramp()))
+    with pytest.raises(ImageTooLargeError, match="no overviews"):
+        read_scene(small, max_px=100, most_bytes=300 * 400 * 3 - 1)
+    assert read_scene(small, max_px=100, most_bytes=300 * 400 * 3).width == 100
 
 
 def test_damaged_file_says_so(tmp_path: Path) -> None:
