@@ -1,8 +1,8 @@
 """Memory of the hosted demo: the app with the settings of the Containerfile, visited by a browser.
 
 A container's limit counts the resident memory of the server's one process, which is what is
-measured; no container is needed. The server runs on a copy of what the image holds, in which it must
-write nothing: only its temporary folder is its own.
+measured; no container is needed. The server runs on a copy of what the image holds, into which it
+must write nothing: only its temporary folder is its own.
 """
 
 from __future__ import annotations
