@@ -60,10 +60,9 @@ def show(
             _map(page, scene, basemap)
         with right:
             _fields(page, scene)
-            st.caption("The whole scene, window by window, on the command line:")
-            st.code(
-                areas.command(scene, card.id, options_of(choices)), language="bash", wrap_lines=True
-            )
+        st.caption("The whole scene, window by window, on the command line:")
+        words = areas.command(scene, card.id, options_of(choices))
+        st.code(words, language="bash", wrap_lines=True)
 
 
 def tell_time(source: Source, mapped: Mapped) -> None:
@@ -149,11 +148,16 @@ def _fields(page: str, scene: Scene) -> None:
 def _kind(scene: Scene) -> str:
     """What the scene is, one sentence."""
     header = scene.header
-    text = f"{header.width} x {header.height} px ({scene.megapixels:,.0f} megapixels), "
+    text = f"{header.width} x {header.height} px ({_size(scene.megapixels)} megapixels), "
     text += f"{len(header.band_names)} bands, {header.dtype}"
     if header.resolution_m is not None:
         text += f", {header.resolution_m:.3g} m per pixel"
     return f"{text}, {'no georeference' if header.crs is None else header.crs[:40]}."
+
+
+def _size(megapixels: float) -> str:
+    """Megapixels as a person says them."""
+    return f"{megapixels:,.0f}" if megapixels >= 10 else f"{megapixels:.1f}"
 
 
 def clock(seconds: float) -> str:
