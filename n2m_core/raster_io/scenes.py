@@ -282,7 +282,7 @@ def _check_cost(
 
 def _item_bytes(dataset: DatasetReader) -> int:
     """Bytes of the widest band's value."""
-    return max(np.dtype(each).itemsize for each in dataset.dtypes)
+    return max(int(np.dtype(each).itemsize) for each in dataset.dtypes)
 
 
 def _names(dataset: DatasetReader, bands: Sequence[int]) -> tuple[str, ...]:
