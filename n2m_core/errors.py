@@ -55,5 +55,9 @@ class OutputError(N2MError):
     """A result could not be written where it was asked for."""
 
 
+class BusyError(N2MError):
+    """More was asked of the server than one visitor may have waiting."""
+
+
 class CancelledError(N2MError):
     """The run was stopped by the person who started it."""

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._ui import adjust, compute, errors, exports, frame, inputs, results, state, views
+from pages._ui import (
+    adjust,
+    area_panel,
+    compute,
+    errors,
+    exports,
+    frame,
+    inputs,
+    results,
+    state,
+    views,
+)
 
 frame.open_page(
     "Segment",
@@ -26,10 +37,13 @@ def show() -> None:
     if source is None or card is None:
         inputs.say_what_is_missing("segment")
         return
+    whole = st.container()
     choices, look = adjust.bar("seg", source, card, asked.get("timestep"))
     state.write_link(
         "seg", {"sample": source.id, "checkpoint": card.id, "timestep": choices.timestep}
     )
+    with whole:
+        area_panel.show("seg", source, card, choices, look.basemap)
     notice = st.container()
     place = st.container()
     with place:
@@ -42,6 +56,7 @@ def show() -> None:
     with notice:
         results.warn(mapped)
     results.notes(mapped.result, source)
+    area_panel.tell_time(source, mapped)
     scored = results.panels("seg", source, mapped.result, choices)
     exports.panel("seg", source, mapped.result, choices, scored)
     results.about_weights(card)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._ui import adjust, compute, errors, exports, frame, inputs, results, state, views
+from pages._ui import (
+    adjust,
+    area_panel,
+    compute,
+    errors,
+    exports,
+    frame,
+    inputs,
+    results,
+    state,
+    views,
+)
 
 frame.open_page(
     "Change",
@@ -27,10 +38,13 @@ def show() -> None:
     if source is None or card is None:
         inputs.say_what_is_missing("change")
         return
+    whole = st.container()
     choices, look = adjust.bar("chg", source, card, asked.get("timestep"))
     state.write_link(
         "chg", {"sample": source.id, "checkpoint": card.id, "timestep": choices.timestep}
     )
+    with whole:
+        area_panel.show("chg", source, card, choices, look.basemap)
     notice = st.container()
     with st.container():
         mapped = compute.map_of("chg", source, card, choices)
@@ -42,6 +56,7 @@ def show() -> None:
     with notice:
         results.warn(mapped)
     results.notes(mapped.result, source)
+    area_panel.tell_time(source, mapped)
     scored = results.panels("chg", source, mapped.result, choices)
     exports.panel("chg", source, mapped.result, choices, scored)
     results.about_weights(card)

@@ -4,6 +4,7 @@
 |---|---|
 | opening | which files may be opened, caps, and GDAL's complaints in plain words |
 | reading | a file becomes a `GeoImage` |
+| scenes | what is too large to hold: headers, overviews, windows |
 | channels | palettes, alpha, nodata and photo orientation as pure functions |
 | ground | metres, areas and the place of a grid |
 | warping | from one grid to another |
@@ -20,6 +21,13 @@ from n2m_core.raster_io.ground import (
 )
 from n2m_core.raster_io.opening import MAX_BANDS, MAX_BYTES, MAX_PIXELS
 from n2m_core.raster_io.reading import read_image, read_labels
+from n2m_core.raster_io.scenes import (
+    SceneHeader,
+    Window,
+    read_scene,
+    read_scene_header,
+    read_size,
+)
 from n2m_core.raster_io.tracing import trace_polygons
 from n2m_core.raster_io.warping import (
     Resampling,
@@ -35,6 +43,8 @@ __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "Resampling",
+    "SceneHeader",
+    "Window",
     "align_to",
     "burn_polygons",
     "geotiff_bytes",
@@ -43,6 +53,9 @@ __all__ = [
     "lonlat_bounds",
     "read_image",
     "read_labels",
+    "read_scene",
+    "read_scene_header",
+    "read_size",
     "resample",
     "same_grid",
     "to_web_mercator",

@@ -6,6 +6,7 @@ Axes `[C, H, W]`. Nothing here opens a raster.
 from __future__ import annotations
 
 import math
+import struct
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from n2m_core.errors import ImageReadError
 from n2m_core.geo_image import Mask, Pixels
 
 EXIF_ORIENTATION = 274
 """Tag number, EXIF 2.32 section 4.6.4."""
+ROWS_PER_STRIP = 278
 TRUE_ALPHA_SHARE = 0.5
 """An alpha band has at least this share of its values fully clear or fully opaque."""
 _ORIENTED_DRIVERS = frozenset({"JPEG", "PNG", "WEBP", "GTiff"})
@@ -100,6 +103,23 @@ def photo_orientation(path: Path, driver: str) -> int:
         # Pillow knows fewer kinds of TIFF than GDAL, and those come from no camera.
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def rows_per_strip(path: Path) -> int:
+    """Read how many rows of a TIFF are stored together (TIFF 6.0, tag 278); 1 where it is tiled."""
+    with path.open("rb") as file:
+        try:
+            head = file.read(8)
+            is_big = 43 in head[2:4]  # BigTIFF's version, where plain TIFF has 42
+            tags = TiffImagePlugin.ImageFileDirectory_v2(head + file.read(8 if is_big else 0))
+            file.seek(tags.next)
+            tags.load(file)
+            rows = tags.get(ROWS_PER_STRIP, 1)
+        except (OSError, SyntaxError, TypeError, ValueError, struct.error) as error:
+            raise ImageReadError(
+                f"{path.name} can't be read as an image: its list of tags is damaged."
+            ) from error
+    return int(rows)
 
 
 def turn_upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
+from rasterio.windows import Window
 
 from n2m_core.errors import BandError, GridError, ParameterError
 from n2m_core.geo_image import GeoImage, Mask, Pixels
@@ -62,7 +64,7 @@ def read_image(
     if resolution_m is not None and not 0 < resolution_m < float("inf"):
         raise ParameterError(f"Resolution is {resolution_m} m; give a positive number of metres.")
     with open_dataset(path, max_pixels=max_pixels) as dataset:
-        if _is_palette(dataset):
+        if is_palette(dataset):
             image = _read_palette(dataset, path.name, bands, nodata)
         else:
             image = _read_bands(dataset, path.name, bands, nodata)
@@ -85,13 +87,14 @@ def read_labels(path: Path) -> GeoImage:
     """
     with open_dataset(path) as dataset:
         image = _read_bands(dataset, path.name, None, None)
-        if _is_palette(dataset):
+        if is_palette(dataset):
             image = image.with_notes("Class indices are those of the file's palette.")
         image = _upright(image, path, dataset.driver)
     return _with_resolution(image, None)
 
 
-def _is_palette(dataset: DatasetReader) -> bool:
+def is_palette(dataset: DatasetReader) -> bool:
+    """Tell whether the file holds indices into a table of colours."""
     return bool(dataset.count <= 2 and dataset.colorinterp[0] == ColorInterp.palette)
 
 
@@ -100,38 +103,92 @@ def _read_bands(
 ) -> GeoImage:
     alpha, notes = _find_alpha(dataset)
     chosen = _choose_bands(dataset, name, bands, alpha)
-    dtype = np.dtype(np.result_type(*(dataset.dtypes[band - 1] for band in chosen)))
-    check_memory(name, len(chosen) * dataset.width * dataset.height, dtype)
-    pixels: Pixels = dataset.read(chosen, out_dtype=dtype)
     values = [dataset.nodatavals[band - 1] if nodata is None else nodata for band in chosen]
-    valid = valid_by_values(pixels, values)
+    dtype = common_dtype(dataset, chosen)
+    check_memory(name, len(chosen) * dataset.width * dataset.height, dtype)
+    pixels, valid = read_pixels(dataset, chosen, values, alpha, has_mask=not notes)
+    names = tuple(band_name(dataset, band) for band in chosen)
+    return place(dataset, name, pixels, valid, names).with_notes(*notes)
+
+
+def common_dtype(dataset: DatasetReader, bands: Sequence[int]) -> np.dtype[Any]:
+    """Give the dtype that holds the values of all these bands."""
+    return np.dtype(np.result_type(*(dataset.dtypes[band - 1] for band in bands)))
+
+
+def read_pixels(
+    dataset: DatasetReader,
+    bands: Sequence[int],
+    nodata: Sequence[float | None],
+    alpha: int | None,
+    *,
+    has_mask: bool,
+    window: Window | None = None,
+    shape: tuple[int, int] | None = None,
+) -> tuple[Pixels, Mask]:
+    """Read bands and their valid mask: the whole, a window of it, or either with fewer pixels.
+
+    Args:
+        dataset: the open file.
+        bands: counted from 1.
+        nodata: one a band, None where the band has none.
+        alpha: the transparency band, if there is one.
+        has_mask: whether the file's own mask counts, where it has one and no alpha.
+        window: what to read; everything when not given.
+        shape: rows and columns wanted, the nearest pixels taken; those of the window if not given.
+
+    Returns:
+        Pixels [C, H, W] in the bands' common dtype, without NaN and infinity, and bool [H, W].
+    """
+
+    def taken(numbers: list[int]) -> Pixels:
+        """Read some bands."""
+        wanted = None if shape is None else (len(numbers), *shape)
+        read: Pixels = dataset.read(
+            numbers, window=window, out_shape=wanted, out_dtype=common_dtype(dataset, numbers)
+        )
+        return read
+
+    pixels = taken(list(bands))
+    valid = valid_by_values(pixels, nodata)
     if alpha is not None:
-        valid &= dataset.read(alpha) > 0
-    elif MaskFlags.per_dataset in dataset.mask_flag_enums[0] and not notes:
-        valid &= dataset.dataset_mask() > 0
-    if dtype.kind == "f":
+        valid &= taken([alpha])[0] > 0
+    elif has_mask and MaskFlags.per_dataset in dataset.mask_flag_enums[0]:
+        valid &= dataset.dataset_mask(window=window, out_shape=shape) > 0
+    if pixels.dtype.kind == "f":
         pixels = np.nan_to_num(pixels, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    names = tuple(_band_name(dataset, band) for band in chosen)
-    return _place(dataset, name, pixels, valid, names).with_notes(*notes)
+    return pixels, valid
 
 
 def _read_palette(
     dataset: DatasetReader, name: str, bands: Sequence[int] | None, nodata: float | None
 ) -> GeoImage:
     check_memory(name, 4 * dataset.width * dataset.height, np.dtype(np.uint8))
-    indices = dataset.read(1)
-    colours, opaque = expand_palette(indices, dataset.colormap(1))
-    value = dataset.nodatavals[0] if nodata is None else nodata
-    valid = opaque if value is None else opaque & (indices != value)
-    if dataset.count == 2:
-        valid = valid & (dataset.read(2) > 0)
-    image = _place(dataset, name, colours, valid, ("red", "green", "blue"))
+    colours, valid = read_colours(dataset, nodata)
+    image = place(dataset, name, colours, valid, ("red", "green", "blue"))
     image = image.with_notes("The file's palette was turned into red, green and blue.")
     if bands is None:
         return image
     _check_bands(name, bands, 3)
     order = [band - 1 for band in bands]
     return image.with_pixels(colours[order], tuple(image.band_names[band] for band in order))
+
+
+def read_colours(
+    dataset: DatasetReader,
+    nodata: float | None = None,
+    *,
+    window: Window | None = None,
+    shape: tuple[int, int] | None = None,
+) -> tuple[Pixels, Mask]:
+    """Read a palette file as red, green and blue, with its valid mask; see `read_pixels`."""
+    indices = dataset.read(1, window=window, out_shape=shape)
+    colours, opaque = expand_palette(indices, dataset.colormap(1))
+    value = dataset.nodatavals[0] if nodata is None else nodata
+    valid = opaque if value is None else opaque & (indices != value)
+    if dataset.count == 2:
+        valid = valid & (dataset.read(2, window=window, out_shape=shape) > 0)
+    return colours, valid
 
 
 def _find_alpha(dataset: DatasetReader) -> tuple[int | None, tuple[str, ...]]:
@@ -163,7 +220,8 @@ def _check_bands(name: str, bands: Sequence[int], count: int) -> None:
         )
 
 
-def _band_name(dataset: DatasetReader, band: int) -> str:
+def band_name(dataset: DatasetReader, band: int) -> str:
+    """Give the name of a band, counted from 1."""
     described = dataset.descriptions[band - 1]
     if described:
         return str(described)
@@ -175,10 +233,28 @@ def _band_name(dataset: DatasetReader, band: int) -> str:
     return str(colour.name) if colour in told else f"band {band}"
 
 
-def _place(
-    dataset: DatasetReader, name: str, pixels: Pixels, valid: Mask, band_names: tuple[str, ...]
+def place(
+    dataset: DatasetReader,
+    name: str,
+    pixels: Pixels,
+    valid: Mask,
+    band_names: tuple[str, ...],
+    *,
+    step: Affine | None = None,
 ) -> GeoImage:
-    """Put pixels on the dataset's grid."""
+    """Put pixels on the dataset's grid.
+
+    Args:
+        dataset: the open file.
+        name: of the file, for messages.
+        pixels: any real dtype [C, H, W].
+        valid: bool [H, W].
+        band_names: one a band.
+        step: from pixels of the image to pixels of the file, where they are not the same.
+
+    Raises:
+        GridError: the file's transform maps it to a line.
+    """
     transform: Affine = dataset.transform
     notes: tuple[str, ...] = ()
     if not dataset.crs:
@@ -190,7 +266,8 @@ def _place(
     crs = None if transform.is_identity else crs_text(dataset.crs)
     if transform.is_degenerate:
         raise GridError(f"The transform of {name} maps it to a line; write the file again.")
-    image = GeoImage(pixels, valid, crs, transform, band_names, None, notes)
+    own = transform if step is None else transform @ step
+    image = GeoImage(pixels, valid, crs, own, band_names, None, notes)
     try:
         if crs is not None:
             lonlat_bounds(image)

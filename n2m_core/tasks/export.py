@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
 import numpy as np
 
 from n2m_core.raster_io import ground_areas_m2
 from n2m_core.tasks.labelling import has_background
 from n2m_core.tasks.result import MapResult
-from n2m_core.vectorize import to_polygons
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 
 def polygons_of(result: MapResult, *, min_area_m2: float = 0.0) -> gpd.GeoDataFrame:
@@ -23,6 +24,9 @@ def polygons_of(result: MapResult, *, min_area_m2: float = 0.0) -> gpd.GeoDataFr
     Returns:
         See `vectorize.to_polygons`.
     """
+    # geopandas takes 70 MB, which a server that only shows areas can do without.
+    from n2m_core.vectorize import to_polygons
+
     return to_polygons(
         result.labels,
         result.image,

@@ -1,8 +1,8 @@
-"""A pixel chosen by a click on a map: what Python hears of the maps.
+"""A pixel clicked or a rectangle drawn on a map: what Python hears of the maps.
 
-A map lives in a frame of its own and is never reloaded by a rerun. It posts a clicked place to the
-page; the small component here hands that to Python, and posts the chosen pixel's place back to the
-maps, which ring it. Without a mouse the fields for row and column do the same.
+A map lives in a frame of its own and is never reloaded by a rerun. It posts a clicked place or a
+drawn box to the page; the small component here hands that to Python, and posts what was chosen back
+to the maps, which show it. Without a mouse the fields for rows and columns do the same.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ export default function (component) {
   const { data, setStateValue, parentElement } = component;
   const frames = () => [...document.querySelectorAll("iframe")].map((each) => each.contentWindow);
   const mark = (target) =>
-    target.postMessage({ n2m: "mark", token: data.token, place: data.place }, "*");
+    target.postMessage({ ...data, n2m: "mark" }, "*");
   const listen = ({ data: told, source }) => {
     if (!told || told.token !== data.token || !frames().includes(source)) return;
     if (told.n2m === "ready") mark(source);
     /* The time tells two clicks on one place apart. */
     if (told.n2m === "click") setStateValue("place", [...told.place, Date.now()]);
+    if (told.n2m === "area") setStateValue("box", [...told.box, Date.now()]);
   };
   /* Every rerun calls this again; the former listener knows the former pixel. */
   if (parentElement.n2mListen) window.removeEventListener("message", parentElement.n2mListen);
@@ -46,11 +47,40 @@ def clicked(token: str, image: GeoImage) -> Pixel | None:
         token: as in `maps.Setting.clicks`.
         image: the raster that the maps show.
     """
-    told = (st.session_state.get(_key(token)) or {}).get("place")
+    told = _news(token, "place")
+    return None if told is None else pixel_at(image, told[0], told[1])
+
+
+def drawn(token: str) -> tuple[float, float, float, float] | None:
+    """Give the box that was drawn since the last run of the page; None when none was.
+
+    Args:
+        token: as in `maps.Setting.area`.
+
+    Returns:
+        South, west, north, east: degrees, or pixels (-row, column) without georeference.
+    """
+    told = _news(token, "box")
+    return None if told is None else (told[0], told[1], told[2], told[3])
+
+
+def listen_to_box(token: str, corners: list[list[float]]) -> None:
+    """Hear boxes drawn on the map that carries a token, and outline the chosen area on it.
+
+    Args:
+        token: as in `maps.Setting.area`.
+        corners: of the area, in the order in which they are joined, as (north, east).
+    """
+    _bridge(key=_key(token), data={"token": token, "corners": corners}, on_box_change=lambda: None)
+
+
+def _news(token: str, name: str) -> list[float] | None:
+    """What a map told, once."""
+    told = (st.session_state.get(_key(token)) or {}).get(name)
     if told is None or told == st.session_state.get(f"{token}.seen"):
         return None
     st.session_state[f"{token}.seen"] = told
-    return pixel_at(image, float(told[0]), float(told[1]))
+    return [float(each) for each in told]
 
 
 def listen(token: str, image: GeoImage, pixel: Pixel) -> None:

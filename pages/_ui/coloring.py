@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from n2m_core.geo_image import GeoImage
 
 Bands = tuple[int, ...]
 STRETCH = (0.02, 0.98)
@@ -39,11 +38,18 @@ class Coloring:
         return picture if picture.shape[-1] == 3 else picture.repeat(3, axis=-1)
 
 
-def natural_bands(image: GeoImage) -> Bands:
+class Banded(Protocol):
+    """What has named bands: a `GeoImage`, or the header of a scene."""
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """One a band."""
+
+
+def natural_bands(image: Banded) -> Bands:
     """The bands named red, green and blue, else the first three, or the first."""
-    return _named(image.band_names, ("red", "green", "blue")) or (
-        (1, 2, 3) if image.bands >= 3 else (1,)
-    )
+    names = image.band_names
+    return _named(names, ("red", "green", "blue")) or ((1, 2, 3) if len(names) >= 3 else (1,))
 
 
 def choices_of(names: tuple[str, ...]) -> dict[str, Bands]:

@@ -13,6 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from affine import Affine
@@ -24,25 +25,69 @@ from starlette.responses import JSONResponse, Response
 from n2m_core import raster_io
 from n2m_core.errors import N2MError
 from n2m_core.geo_image import GeoImage
+from pages._ui import settings
+from pages._ui.coloring import natural_bands
+from pages._ui.kept import memory_bytes
 
 WINDOW_PX = 1600
 """Longest side of a window sent, pixels: more than a map on the screen has."""
+MOST_BYTES = 512 * 1024**2
+"""Most that is decoded of a file for one look, a second or two; beyond it the map stays coarse."""
 KEEP = 32
 """Scenes that can be asked for; the least recently asked is dropped, and its map stays coarse."""
 _EDGE_POINTS = 17
+_ROUNDING_PX = 1e-3
 
 Encode = Callable[[GeoImage], str]
 """Makes a data URI of pixels that lie in the map's projection."""
 Bounds = tuple[float, float, float, float]
 
 
+class Grid(Protocol):
+    """Rows and columns and their place on the ground, as a `GeoImage` and a `SceneHeader` have."""
+
+    @property
+    def crs(self) -> str | None:
+        """The reference system; None without georeference."""
+
+    @property
+    def transform(self) -> Affine:
+        """Pixel (column, row) corner to CRS units."""
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+
+
 @dataclass(frozen=True, eq=False)
 class Detail:
-    """A raster that can be asked for by windows: pixels on their own grid, and how to encode it."""
+    """A raster that can be asked for by windows, and how to encode what it gives.
 
-    image: GeoImage
+    Attributes:
+        image: the raster in memory, or the header of a scene that is read from its file.
+        encode: makes a data URI.
+        resampling: for the way to the map's projection.
+    """
+
+    image: GeoImage | raster_io.SceneHeader
     encode: Encode
     resampling: raster_io.Resampling
+
+    def read(self, window: raster_io.Window) -> GeoImage:
+        """Give a window; of a file at most twice the pixels a side that are sent."""
+        if isinstance(self.image, GeoImage):
+            return crop(self.image, window)
+        return raster_io.read_scene(
+            self.image,
+            window,
+            max_px=2 * WINDOW_PX,
+            bands=natural_bands(self.image),
+            most_bytes=MOST_BYTES,
+        )
 
 
 class Registry:
@@ -59,9 +104,15 @@ class Registry:
         token = secrets.token_urlsafe(16)
         with self._lock:
             self._held[token] = detail
-            while len(self._held) > self._keep:
+            while len(self._held) > 1 and self._is_too_much():
                 self._held.popitem(last=False)
         return token
+
+    def _is_too_much(self) -> bool:
+        """Whether there are too many, or too large ones, to keep."""
+        seen = set[int]()
+        held = sum(memory_bytes(each.image, seen) for each in self._held.values())
+        return len(self._held) > self._keep or held > settings.keep_bytes() // 2
 
     def get(self, token: str) -> Detail | None:
         """The raster of a token, or None."""
@@ -74,13 +125,14 @@ class Registry:
 OFFERED = Registry()
 
 
-def window(image: GeoImage, bounds: Bounds) -> tuple[slice, slice] | None:
+def window(image: Grid, bounds: Bounds, margin_px: int = 2) -> raster_io.Window | None:
     """Find the rows and columns that cover a view.
 
     Args:
         image: the raster.
         bounds: south, west, north, east of the view: degrees, or pixels (-row, column) for an image
             without georeference.
+        margin_px: how much more on every side.
 
     Returns:
         Slices within the image; None when the view lies beside it.
@@ -99,14 +151,14 @@ def window(image: GeoImage, bounds: Bounds) -> tuple[slice, slice] | None:
         rows = inverse.d * np.asarray(x) + inverse.e * np.asarray(y) + inverse.f
     if not (np.isfinite(rows).all() and np.isfinite(columns).all()):
         return None
-    found = _within(rows, image.height), _within(columns, image.width)
+    found = _within(rows, image.height, margin_px), _within(columns, image.width, margin_px)
     return None if found[0] is None or found[1] is None else (found[0], found[1])
 
 
-def _within(places: NDArray[np.float64], length: int) -> slice | None:
-    """The whole pixels around some places, with a margin of two."""
-    first = max(0, math.floor(float(places.min())) - 2)
-    last = min(length, math.ceil(float(places.max())) + 2)
+def _within(places: NDArray[np.float64], length: int, margin_px: int) -> slice | None:
+    """The whole pixels around some places; a rounding error does not add one."""
+    first = max(0, math.floor(float(places.min()) + _ROUNDING_PX) - margin_px)
+    last = min(length, math.ceil(float(places.max()) - _ROUNDING_PX) + margin_px)
     return slice(first, last) if first < last else None
 
 
@@ -115,7 +167,7 @@ def cut(detail: Detail, bounds: Bounds) -> tuple[str, list[list[float]]] | None:
     found = window(detail.image, bounds)
     if found is None:
         return None
-    part = crop(detail.image, found)
+    part = detail.read(found)
     if part.is_georeferenced:
         warped, (south, west, north, east) = raster_io.to_web_mercator(
             part, max_px=WINDOW_PX, resampling=detail.resampling

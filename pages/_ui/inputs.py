@@ -16,7 +16,18 @@ import streamlit as st
 from n2m_core import raster_io
 from n2m_core.errors import N2MError
 from n2m_core.geo_image import GeoImage
-from pages._ui import errors, frame, picking, resources, state, uploads
+from n2m_core.raster_io import SceneHeader
+from pages._ui import (
+    area_choice,
+    areas,
+    errors,
+    frame,
+    picking,
+    resources,
+    state,
+    uploads,
+)
+from pages._ui.areas import Scene
 from pages._ui.uploads import Upload
 
 if TYPE_CHECKING:
@@ -39,6 +50,7 @@ class Source:
         truths: paths of the truth by name.
         note: one sentence about it: credit of a sample, size of an upload.
         is_sample: whether it came with the app.
+        scene: what `image` and `before` are an area of, where that is too large to work on whole.
     """
 
     id: str
@@ -48,6 +60,7 @@ class Source:
     truths: dict[str, Path]
     note: str
     is_sample: bool
+    scene: Scene | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -84,7 +97,9 @@ def say_what_is_missing(task: str | None = None) -> None:
 
 def sources(task: str) -> dict[str, Source]:
     """Everything that can be chosen for a task: the session's own files first, then the samples."""
-    own: list[Source] = st.session_state.get(f"{task}.own", [])
+    held: list[Source] = st.session_state.get(f"{task}.own", [])
+    # The private folder goes when a connection breaks; what lay there is then no choice any more.
+    own = [each for each in held if all(path.is_file() for path in each.paths)]
     shipped = [
         Source(
             sample.id, sample.title, sample.image, sample.before, sample.truths, sample.credit, True
@@ -95,20 +110,36 @@ def sources(task: str) -> dict[str, Source]:
 
 
 def pick_source(task: str, asked: str | None) -> Source | None:
-    """Let the person choose what to look at; None when there is nothing yet."""
+    """Let the person choose what to look at; None when there is nothing yet.
+
+    Of a scene that is too large it is the area that was drawn or typed last.
+    """
     label = "Scene" if task == "segment" else "Pair of dates"
-    return picking.pick(label, sources(task), f"{task}.w.source", asked, "sample")
+    picked = picking.pick(label, sources(task), f"{task}.w.source", asked, "sample")
+    return None if picked is None else area_choice.follow(picked)
 
 
 def upload_image(task: str) -> None:
-    """A place to drop one image."""
-    uploader(f"{task}.image", "Your own image", lambda kept: _add_image(task, kept))
+    """A place to drop one image, or to name one on the server."""
+
+    def take(kept: Upload) -> None:
+        """Make it the choice."""
+        _add_image(task, kept)
+
+    uploader(f"{task}.image", "Your own image", take)
+    path_field(f"{task}.image", take)
 
 
 def upload_half(task: str, half: str) -> None:
     """A place to drop one date of a pair; `half` is "before" or "after"."""
+
+    def take(kept: Upload) -> None:
+        """Keep it until the other date is there."""
+        _add_half(task, half, kept)
+
     with st.container(key=f"narrow-{task}-{half}"):
-        uploader(f"{task}.{half}", f"Your {half}", lambda kept: _add_half(task, half, kept))
+        uploader(f"{task}.{half}", f"Your {half}", take)
+        path_field(f"{task}.{half}", take)
         other: Upload | None = st.session_state.get(f"{task}.{half}")
         if other is not None:
             st.caption(errors.plain(other.name))
@@ -163,6 +194,34 @@ def uploader(
             st.session_state[f"{key}.problem"] = (file.name, error)
 
     st.file_uploader(label, type=list(types), key=widget, on_change=changed)
+    _show_problem(key)
+
+
+def path_field(key: str, take: Callable[[Upload], None]) -> None:
+    """A field for the path of an image on the server, where `N2M_OPEN_PATHS` allows some."""
+    if uploads.open_root() is None:
+        return
+    field = f"{key}.w.path"
+
+    def sent() -> None:
+        """Open what was typed."""
+        text = str(st.session_state[field]).strip()
+        if not text:
+            return
+        st.session_state[f"{key}.path.problem"] = None
+        try:
+            take(uploads.open_path(text))
+        except N2MError as error:
+            st.session_state[f"{key}.path.problem"] = (text[:120], error)
+
+    st.text_input(
+        "Or a path on the server", key=field, on_change=sent, placeholder="folder/scene.tif"
+    )
+    _show_problem(f"{key}.path")
+
+
+def _show_problem(key: str) -> None:
+    """Say why a file was not used."""
     problem = st.session_state.get(f"{key}.problem")
     if problem is not None:
         name, error = problem
@@ -171,13 +230,41 @@ def uploader(
 
 
 def _add_image(task: str, kept: Upload) -> None:
-    """Make an uploaded image the choice.
+    """Make an image the choice, or the middle of one that is too large.
 
     Raises:
         N2MError: it cannot be read.
     """
+    header = _large(kept)
+    if header is not None:
+        _add_scene(task, areas.scene_of(header, None, kept.name, (kept.shown,)))
+        return
     image = resources.image(kept.path)
     _add(task, Source(kept.digest[:12], kept.name, kept.path, None, {}, describe(image), False))
+
+
+def _large(kept: Upload) -> SceneHeader | None:
+    """The header of an image that is too large to work on whole; None for others.
+
+    Raises:
+        N2MError: it cannot be read even in parts.
+    """
+    height, width, pixel_bytes = raster_io.read_size(kept.path)
+    if height * width <= areas.most_px(pixel_bytes):
+        return None
+    header = raster_io.read_scene_header(kept.path)
+    return header if areas.is_large(header) else None
+
+
+def _add_scene(task: str, scene: Scene) -> None:
+    """Make the middle of a large scene the choice.
+
+    Raises:
+        N2MError: it cannot be cut out.
+    """
+    paths = [each.path for each in (scene.after, scene.header) if each is not None]
+    whole = Source(scene.id, scene.title, paths[0], None, {}, "", False, scene)
+    _add(task, area_choice.begin(whole))
 
 
 def _add_half(task: str, half: str, kept: Upload) -> None:
@@ -186,17 +273,30 @@ def _add_half(task: str, half: str, kept: Upload) -> None:
     Raises:
         N2MError: the file cannot be read, or the two dates have no ground in common.
     """
-    image = resources.image(kept.path)
     other: Upload | None = st.session_state.get(
         f"{task}.{'after' if half == 'before' else 'before'}"
     )
+    if _large(kept) is None:
+        resources.image(kept.path)
     if other is not None:
-        raster_io.align_to(resources.image(other.path), image)
+        before, after = (kept, other) if half == "before" else (other, kept)
+        _add_pair(task, before, after, newest=kept)
     st.session_state[f"{task}.{half}"] = kept
-    if other is None:
-        return
-    before, after = (kept, other) if half == "before" else (other, kept)
+
+
+def _add_pair(task: str, before: Upload, after: Upload, *, newest: Upload) -> None:
+    """Make two dates the choice; of large ones the middle of what both cover.
+
+    Raises:
+        N2MError: they have no ground in common, or cannot be aligned.
+    """
     name = f"{before.name} → {after.name}"
+    if any(_large(each) is not None for each in (before, after)):
+        headers = [raster_io.read_scene_header(each.path) for each in (before, after)]
+        _add_scene(task, areas.scene_of(*headers, name, (before.shown, after.shown)))
+        return
+    image = resources.image(newest.path)
+    raster_io.align_to(resources.image((after if newest is before else before).path), image)
     id = f"{before.digest[:8]}{after.digest[:8]}"
     _add(task, Source(id, name, after.path, before.path, {}, describe(image), False))
 

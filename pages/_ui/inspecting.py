@@ -69,7 +69,7 @@ def _probe(
         progress(0, 1, "loading the weights")
         cut, _ = compute.extent_of(images, None, card, sweep.middle_px)
         params = MapParams(timestep=timestep, resolution_m=choices.resolution_m)
-        return features.run(cut, resources.model(card), params, progress)
+        return features.run(cut, resources.own_model(card), params, progress)
 
     key = f"probe/{source.key}/{card.sha256}/{sweep.middle_px}/{timestep}/{choices.pass_key}"
     return jobs.result_of("itp.inside", key, "Looking into the network", work)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from n2m_core import raster_io, render
 from n2m_core.geo_image import GeoImage
+from pages._ui.coloring import coloring
 from pages._ui.detail import OFFERED, Detail, data_uri
 
 MAX_PX = 2048
@@ -66,6 +67,32 @@ def image_layer(
     names = ("red", "green", "blue")
     whole = Detail(image.with_pixels(np.moveaxis(rgb, -1, 0), names), encode, "average")
     return _layer(title, whole, max_px, "base", crisp=False)
+
+
+def scene_layer(title: str, header: raster_io.SceneHeader, overview: GeoImage) -> Layer:
+    """Lay the overview of a scene on the map; zoomed in, its file gives the detail.
+
+    Args:
+        title: what it shows.
+        header: of the scene.
+        overview: the whole scene with few pixels, its natural bands alone.
+    """
+    bands = tuple(range(1, overview.bands + 1))
+    values = overview.pixels.astype(np.float32)
+    seen = overview.valid if overview.valid.any() else np.ones_like(overview.valid)
+    stretch = coloring("natural", bands, [values], seen)
+
+    def encode(drawn: GeoImage) -> str:
+        """Encode in the overview's own stretch, the missing pixels transparent."""
+        alpha = np.where(drawn.valid, 255, 0).astype(np.uint8)
+        rgba = np.dstack([stretch.rgb(drawn.pixels.astype(np.float32)), alpha])
+        return data_uri("webp", render.encode_webp(rgba, quality=80))
+
+    drawn, bounds = _warp(overview, MAX_PX, "average")
+    if not header.is_georeferenced:
+        bounds = ((-float(header.height), 0.0), (0.0, float(header.width)))
+    token = OFFERED.add(Detail(header, encode, "average"))
+    return Layer(title, encode(drawn), bounds, "base", token=token)
 
 
 def mask_layer(

@@ -49,6 +49,7 @@ class Setting:
         basemap: tiles under the picture; None for a plain ground.
         opacity: of the masks at first, 0..1.
         clicks: token under which clicked places are told to the page, see `clicks`; "" for none.
+        area: token under which a rectangle drawn on the map is told likewise; such a map is low.
     """
 
     pixels: bool
@@ -57,6 +58,7 @@ class Setting:
     basemap: Basemap | None = None
     opacity: float = 0.65
     clicks: str = ""
+    area: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,10 @@ def _add_controls(
     ]
     if setting.clicks:
         calls.append(("clicks", {"token": setting.clicks}))
+    if setting.area:
+        calls.append(
+            ("area", {"token": setting.area, "label": "Draw area", "position": "topright"})
+        )
     if full:
         calls += _full_controls(setting, has_mask=has_mask)
     for function, options in calls:

@@ -6,9 +6,12 @@ need, because it takes more than a second and the frame of a page should not wai
 
 from __future__ import annotations
 
+import copy
 import json
 import os
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +23,8 @@ import streamlit as st
 from n2m_core import raster_io
 from n2m_core.errors import DatasetError
 from n2m_core.geo_image import GeoImage
+from pages._ui import settings
+from pages._ui.kept import Kept
 
 if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard, LoadedModel, Task
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 QUICK_PX = 512
 """Samples up to this size come first, so that the first picture is quick."""
 _ROOT = Path(__file__).resolve().parents[2]
+_LOADING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -121,8 +127,18 @@ def _model(folder: Path, checkpoint: str, task: Task, sha256: str) -> LoadedMode
 
 
 def model(card: CheckpointCard) -> LoadedModel:
-    """The loaded model of a card; to be used in the worker only."""
-    return _model(checkpoints_folder(), card.id, card.task, card.sha256)
+    """The loaded model of a card, for work only: all workers share it, and a pass changes nothing.
+
+    Two workers that ask for it at the same time load it once.
+    """
+    with _LOADING:
+        return _model(checkpoints_folder(), card.id, card.task, card.sha256)
+
+
+def own_model(card: CheckpointCard) -> LoadedModel:
+    """A copy of a card's model, for work that hangs hooks on it: they would hear others' passes."""
+    shared = model(card)
+    return replace(shared, model=copy.deepcopy(shared.model))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -166,10 +182,10 @@ def samples(task: str | None = None) -> list[Sample]:
     return [sample for sample in found if task in (None, sample.task)]
 
 
-@st.cache_resource(max_entries=12, show_spinner="Reading the image")
-def _image(path: Path, stamp: tuple[tuple[str, int], ...]) -> GeoImage:
-    """Read an image with all its bands."""
-    return raster_io.read_image(path)
+@st.cache_resource(show_spinner=False)
+def _images() -> Kept:
+    """The images read last."""
+    return Kept(settings.keep_bytes() // 2)
 
 
 def image(path: Path) -> GeoImage:
@@ -178,7 +194,14 @@ def image(path: Path) -> GeoImage:
     Raises:
         N2MError: it cannot be read; the sentence says why.
     """
-    return _image(path, _stamp([path]))
+    images, key = _images(), repr(_stamp([path])) if path.is_file() else ""
+    kept = images.get(key)
+    if isinstance(kept, GeoImage):
+        return kept
+    with st.spinner("Reading the image"):
+        read = raster_io.read_image(path)
+    images.put(key, read)
+    return read
 
 
 def pick_bands(image: GeoImage, bands: tuple[int, ...]) -> GeoImage:
@@ -201,10 +224,17 @@ def device_text() -> str:
     return f"CPU · {os.cpu_count() or 1} cores"
 
 
-@st.cache_data(max_entries=40, show_spinner=False)
-def html(key: str, _build: object) -> str:
+@st.cache_resource(show_spinner=False)
+def _texts() -> Kept:
+    """The maps' HTML made last."""
+    return Kept(settings.keep_bytes() // 2)
+
+
+def html(key: str, build: Callable[[], str]) -> str:
     """Keep a map's HTML under a key, so that a rerun sends the very same text."""
-    assert callable(_build)
-    text = _build()
-    assert isinstance(text, str)
+    kept = _texts().get(key)
+    if isinstance(kept, str):
+        return kept
+    text = build()
+    _texts().put(key, text)
     return text

@@ -72,7 +72,7 @@ def panels(page: str, source: Source, result: MapResult, choices: Choices) -> Re
 def truth_of(source: Source, card: CheckpointCard) -> Path | None:
     """The truth of a source in a checkpoint's classes: the person's upload, else the sample's."""
     kept = st.session_state.get(f"truth.{source.id}.kept")
-    if kept is not None:
+    if kept is not None and kept.path.is_file():
         return Path(kept.path)
     for name in _truth_names(card):
         if name in source.truths:

@@ -342,6 +342,78 @@ const n2m = (() => {
     tell({ n2m: "ready" });
   };
 
+  /* Let a person draw a rectangle: tell the page its box, and outline the area that it names. */
+  const area = (map, { token, label, position }) => {
+    document.documentElement.style.setProperty("--room", "400px");
+    const box = map.getContainer();
+    const lines = [["#fff", 5], ["#111", 2]].map(([color, weight]) =>
+      L.polygon([], { color, weight, fill: false, interactive: false }),
+    );
+    const outline = (corners) => {
+      for (const each of lines) each.setLatLngs(corners).addTo(map);
+    };
+    const tell = (message) => parent.postMessage({ ...message, token }, "*");
+    let chosen = [];
+    let from = null;
+    let button = null;
+    const setDrawing = (on) => {
+      box.classList.toggle("n2m-drawing", on);
+      button.setAttribute("aria-pressed", String(on));
+      map.dragging[on ? "disable" : "enable"]();
+    };
+    const corner = (event) => map.mouseEventToLatLng(event);
+    const around = (a, b) => L.latLngBounds(a, b);
+    const cornersOf = (bounds) =>
+      [bounds.getNorthWest(), bounds.getNorthEast(), bounds.getSouthEast(), bounds.getSouthWest()];
+    const isDrawing = () => box.classList.contains("n2m-drawing");
+    const control = L.control({ position });
+    control.onAdd = () => {
+      button = make("button", "n2m-box n2m-draw", null, label);
+      button.type = "button";
+      button.addEventListener("click", () => setDrawing(!isDrawing()));
+      L.DomEvent.disableClickPropagation(button);
+      return button;
+    };
+    control.addTo(map);
+    setDrawing(false);
+    box.addEventListener("pointerdown", (event) => {
+      if (!isDrawing() || event.button !== 0 || button.contains(event.target)) return;
+      from = corner(event);
+      box.setPointerCapture(event.pointerId);
+    });
+    box.addEventListener("pointermove", (event) => {
+      if (from) outline(cornersOf(around(from, corner(event))));
+    });
+    box.addEventListener("pointerup", (event) => {
+      if (!from) return;
+      const bounds = around(from, corner(event));
+      const size = map.latLngToContainerPoint(bounds.getSouthEast())
+        .subtract(map.latLngToContainerPoint(bounds.getNorthWest()));
+      from = null;
+      setDrawing(false);
+      /* A click is no rectangle. */
+      if (Math.min(size.x, size.y) < 4) return outline(chosen);
+      tell({
+        n2m: "area",
+        box: [bounds.getSouth(), bounds.getWest(), bounds.getNorth(), bounds.getEast()],
+      });
+    });
+    const stop = () => {
+      if (!isDrawing()) return;
+      from = null;
+      setDrawing(false);
+      outline(chosen);
+    };
+    box.addEventListener("pointercancel", stop);
+    addEventListener("keydown", (event) => event.key === "Escape" && stop());
+    addEventListener("message", ({ data, source }) => {
+      if (source !== parent || !data || data.n2m !== "mark" || data.token !== token) return;
+      chosen = data.corners;
+      outline(chosen);
+    });
+    tell({ n2m: "ready" });
+  };
+
   const scale = (map, { pixels, metres, position }) => {
     const control = L.control({ position });
     control.onAdd = () => {
@@ -391,7 +463,7 @@ const n2m = (() => {
 
   return {
     make, followTheme, borrowFonts, fitWindow, overlaysOf, applyOpacity, start, pane, raster, note, sides, legend, key, opacity,
-    swipe, sync, panel, readout, clicks, scale, basemap,
+    swipe, sync, panel, readout, clicks, area, scale, basemap,
   };
 })();
 n2m.followTheme();
