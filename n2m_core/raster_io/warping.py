@@ -65,7 +65,7 @@ def align_to(image: GeoImage, grid: GeoImage, *, resampling: Resampling = "bilin
         return image
     if image.crs is None or grid.crs is None:
         return _match_pixels(image, grid)
-    pixels, valid = _Warp(image, grid.crs, grid.transform, grid.valid.shape, resampling).run()
+    pixels, valid = warp(image, grid, resampling)
     covered = float((valid & grid.valid).mean() / max(float(grid.valid.mean()), 1e-12))
     if not (valid & grid.valid).any():
         raise NoOverlapError(
@@ -194,6 +194,19 @@ def _mercator_grid(image: GeoImage, max_px: int) -> tuple[Affine, int, int]:
     height, width = (max(1, round(side / pixel)) for side in sides)
     scale = Affine.scale(sides[1] / width, -sides[0] / height)
     return Affine.translation(float(x.min()), float(y.max())) @ scale, height, width
+
+
+def warp(image: GeoImage, grid: GeoImage, resampling: Resampling) -> tuple[Pixels, Mask]:
+    """Move the pixels of an image to another grid; both have a CRS.
+
+    Returns:
+        Pixels [C, H, W] and valid [H, W] of the grid's size.
+
+    Raises:
+        GridError: the image can't be projected there.
+    """
+    assert grid.crs is not None
+    return _Warp(image, grid.crs, grid.transform, grid.valid.shape, resampling).run()
 
 
 @dataclass(frozen=True)
