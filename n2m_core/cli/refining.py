@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from n2m_core.cli import options, scores
+from n2m_core.cli import options, scores, streaming
 from n2m_core.cli.files import RASTER_SUFFIXES, VECTOR_SUFFIXES, check_outputs
 from n2m_core.cli.output import Output, score, table
+from n2m_core.cli.report import class_table, path_text
 
 if TYPE_CHECKING:
     from n2m_core.geo_image import GeoImage
@@ -73,6 +74,10 @@ def refine(
     resolution: options.Resolution = None,
     bands: options.Bands = None,
     nodata: options.Nodata = None,
+    engine: streaming.Engine = "auto",
+    scheduler: streaming.Scheduler = None,
+    is_resumed: streaming.Resume = False,
+    block: streaming.BlockSide = None,
     is_json: options.Json = False,
 ) -> None:
     """Regenerate the boundaries of a rough map; the result lies on the image's grid."""
@@ -92,6 +97,21 @@ def refine(
     from n2m_core.tasks.refine import RefineParams
 
     params = RefineParams(steps, guidance, seed, samples, resolution)
+    asked = streaming.Asked(engine, scheduler, is_resumed, block)
+    if asked.streams(image) and (engine != "auto" or rough.suffix.lower() in RASTER_SUFFIXES):
+        from n2m_core.cli.streamed_refining import stream_refinement
+
+        if truth is not None:
+            raise typer.BadParameter("is for --engine memory.", param_hint="--truth")
+        files = (
+            streaming.scene_file(image, chosen, nodata),
+            streaming.scene_file(rough, None, None),
+        )
+        named = {"image": image, "rough": rough}
+        places = (out, probabilities, vector, uncertainty)
+        stream_refinement(named, files, checkpoint, params, device, places, asked, output)
+        return
+    asked.refuse_in_memory()
     picture = read_image(image, bands=chosen, nodata=nodata)
     result = _refined(picture, rough, checkpoint, device, params, output)
     payload = {
@@ -99,10 +119,10 @@ def refine(
         "image": str(image),
         "rough": str(rough),
         "repair": None if truth is None else _repair(truth, result, k),
-        **{name.removeprefix("--"): _text(path) for name, (path, _) in outputs.items()},
+        **{name.removeprefix("--"): path_text(path) for name, (path, _) in outputs.items()},
     }
     payload["polygons"] = _write(result, out, probabilities, vector, uncertainty)
-    output.finish(payload, _lines(payload), payload["notes"])
+    output.finish(payload, refined_lines(payload), payload["notes"])
 
 
 def _refined(
@@ -183,29 +203,15 @@ def _write(
     return None if polygons is None else len(polygons)
 
 
-def _text(path: Path | None) -> str | None:
-    """A path for JSON."""
-    return None if path is None else str(path)
-
-
-def _lines(payload: dict[str, Any]) -> list[str]:
+def refined_lines(payload: dict[str, Any]) -> list[str]:
     """The result for a person."""
-    rows = [
-        (
-            str(entry["name"]),
-            f"{entry['share']:.1%}",
-            f"{entry['pixels']} px",
-            "" if entry["area_m2"] is None else f"{entry['area_m2']:.0f} m2",
-        )
-        for entry in payload["classes"]
-    ]
     written = ("out", "probabilities", "vector", "uncertainty")
     repair = payload["repair"]
     return [
         f"{payload['width']} x {payload['height']} px by {payload['checkpoint']} "
         f"({payload['steps']} steps, guidance {payload['guidance']:g}, {payload['license']}) in "
         f"{payload['seconds']:.1f} s; {payload['changed']:.1%} of the pixels changed class",
-        *table(("class", "share", "pixels", "area"), rows),
+        *class_table(payload["classes"]),
         *([] if repair is None else [_repair_line(repair)]),
         f"Wrote {', '.join(payload[name] for name in written if payload[name])}",
     ]

@@ -4,6 +4,7 @@
 |---|---|
 | blocks | where the blocks lie, and what each one needs |
 | jobs | what every kind of job has in common |
+| scenes, rasters | what a job opens, and what it writes |
 | maps, refine, fuse | the jobs of the tasks |
 | journal | what is done, kept so that a killed run goes on |
 | engine | reading, computing and writing at the same time, on this machine |

@@ -115,9 +115,10 @@ class Journal:
         self.done[result.number] = dict(result.counts)
         self._append({"block": result.number, "counts": self.done[result.number]})
 
-    def total(self, name: str) -> int:
-        """Add up a count over the blocks."""
-        return sum(counts.get(name, 0) for counts in self.done.values())
+    def totals(self) -> dict[str, int]:
+        """Add up what was counted in the blocks."""
+        names = {name for counts in self.done.values() for name in counts}
+        return {name: sum(each.get(name, 0) for each in self.done.values()) for name in names}
 
     def remove(self) -> None:
         """Take the folder away, the journal first: without it nothing is left to go on with."""

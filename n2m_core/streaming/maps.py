@@ -7,38 +7,42 @@ probabilities are those of the scene mapped in one piece, to the rounding of flo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from n2m_core.checkpoints import CheckpointCard, LoadedModel, load
-from n2m_core.errors import CheckpointError, GridError, NoOverlapError
+from n2m_core.checkpoints import LoadedModel
+from n2m_core.errors import GridError, NoOverlapError
 from n2m_core.geo_image import GeoImage, Mask, Progress
 from n2m_core.normalize import input_limits, sample_step, to_model_range
 from n2m_core.raster_io import (
-    MAX_SCENE_PIXELS,
     Box,
     PartSpec,
     Scene,
     SceneFile,
-    header_of,
-    on_grid,
     sampled,
 )
-from n2m_core.render import hex_to_rgb
 from n2m_core.streaming.blocks import Block, BlockGrid
 from n2m_core.streaming.jobs import BlockResult, Loaded, side_for
-from n2m_core.tasks.change import NO_COMMON_PIXEL, ON_BEFORE
+from n2m_core.streaming.rasters import (
+    CLASSES,
+    CONFIDENCE,
+    PROBABILITIES,
+    class_raster,
+    confidence_raster,
+    map_bands,
+    probability_raster,
+)
+from n2m_core.streaming.scenes import aligned, lattice_of, load_same, with_wanted_bands
+from n2m_core.tasks.change import NO_COMMON_PIXEL
 from n2m_core.tasks.inference import (
     BATCH,
     NO_DATA,
     NoiseField,
-    choose_bands,
     process_for,
     resolution_note,
     step_for,
@@ -46,17 +50,12 @@ from n2m_core.tasks.inference import (
     window_predictor,
     window_sides,
 )
-from n2m_core.tasks.labelling import check_params, make_labels, with_stated_resolution
-from n2m_core.tasks.lattice import FloatArray, Lattice, plan_lattice
+from n2m_core.tasks.labelling import check_params, with_stated_resolution
+from n2m_core.tasks.lattice import FloatArray
 from n2m_core.tasks.mapping import check_task
 from n2m_core.tasks.params import MapParams
-from n2m_core.tasks.result import INVALID
 from n2m_core.tiling import Predictor, predict_placed
 
-CLASSES, PROBABILITIES, CONFIDENCE = "classes", "probabilities", "confidence"
-CONFIDENCE_STEPS = 65_535
-"""Confidence is kept as uint16 while a scene is mapped; the mean of an area loses nothing by it."""
-CHUNK_ROWS = 256
 Limits = tuple[tuple[float, float], ...]
 
 
@@ -89,27 +88,6 @@ class MapJob:
     def open(self) -> MapWork:
         """Open files and weights."""
         return MapWork(self, load_same(self.checkpoint, self.task, self.device, self.sha256))
-
-
-def load_same(
-    checkpoint: str,
-    task: Literal["segment", "change", "refine"],
-    device: str,
-    sha256: str,
-    root: Path | None = None,
-) -> LoadedModel:
-    """Load weights that must be those of the client.
-
-    Raises:
-        CheckpointError: they are others.
-    """
-    model = load(checkpoint, task, device=device, root=root)
-    if model.card.sha256 != sha256:
-        raise CheckpointError(
-            f"The weights of {checkpoint} on this machine are others than those of the machine "
-            "that gave out the work; bring both to the same version."
-        )
-    return model
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,75 +170,6 @@ def prepare(
         side_px=side_for(sides.size, sides.overlap, side_px),
     )
     return PreparedMap(job, MapWork(job, model), tuple(dict.fromkeys(notes)))
-
-
-def with_wanted_bands(file: SceneFile, card: CheckpointCard) -> tuple[SceneFile, tuple[str, ...]]:
-    """Choose the bands that a checkpoint wants, as `choose_bands` does, without reading pixels.
-
-    Returns:
-        The file with these bands picked, and notes.
-    """
-    header = file.opened().header
-    # A pixel whose values are the numbers of its bands tells which ones were taken.
-    numbers = np.arange(header.bands, dtype=np.uint16)[:, None, None]
-    told = replace(header, pixels=numbers, valid=np.ones((1, 1), np.bool_))
-    chosen = choose_bands(told, card)
-    order = tuple(int(number) for number in chosen.pixels[:, 0, 0])
-    return replace(file, picked=order), chosen.notes
-
-
-def aligned(files: Sequence[SceneFile]) -> tuple[list[Scene], list[str]]:
-    """Open one scene, or a pair on the grid of the earlier one; see `change.align_pair`.
-
-    Returns:
-        The scenes, and notes on what was done.
-    """
-    scenes: list[Scene] = [file.opened() for file in files]
-    if len(scenes) == 1:
-        return scenes, []
-    before, after = scenes
-    if before.header.crs is None and after.header.crs is not None:
-        before = on_grid(before, after.header)
-    else:
-        after = on_grid(after, before.header)
-    if [before, after] == scenes:
-        return scenes, []
-    is_placed = all(scene.header.is_georeferenced for scene in scenes)
-    note = ON_BEFORE if is_placed else "The images of the pair were matched pixel by pixel."
-    return [before, after], [note]
-
-
-def lattice_of(header: GeoImage, card: CheckpointCard, resolution_m: float | None) -> Lattice:
-    """Lay the checkpoint's lattice over a scene."""
-    return plan_lattice(
-        header, card.resolution_m, taken_as_m=resolution_m, max_pixels=MAX_SCENE_PIXELS
-    )
-
-
-def class_raster(header: GeoImage, card: CheckpointCard, tags: Mapping[str, str]) -> PartSpec:
-    """Describe a raster of classes."""
-    colors = {index: hex_to_rgb(entry.color) for index, entry in enumerate(card.classes)}
-    grid = like(header, ("class",), np.uint8)
-    return PartSpec(grid, INVALID, INVALID, colors, tags)
-
-
-def probability_raster(
-    header: GeoImage, names: tuple[str, ...], tags: Mapping[str, str]
-) -> PartSpec:
-    """Describe a raster of float32 bands, NaN where there is no data."""
-    return PartSpec(like(header, names, np.float32), np.nan, np.nan, None, tags)
-
-
-def confidence_raster(header: GeoImage) -> PartSpec:
-    """Describe the raster that keeps the confidence until areas are traced."""
-    return PartSpec(like(header, (CONFIDENCE,), np.uint16), None, 0, None, {})
-
-
-def like(header: GeoImage, names: tuple[str, ...], dtype: type[np.generic]) -> GeoImage:
-    """Describe other bands on the same grid."""
-    shape = header.valid.shape
-    made = header_of((shape[0], shape[1]), header.crs, header.transform, names, np.dtype(dtype))
-    return replace(made, resolution_m=header.resolution_m)
 
 
 @dataclass(frozen=True, eq=False)
@@ -412,39 +321,3 @@ def _skipping_empty(predict: Predictor, classes: int) -> Predictor:
         return found
 
     return predict_windows
-
-
-def map_bands(
-    rows_of: Callable[[int, int], FloatArray],
-    valid: Mask,
-    card: CheckpointCard,
-    threshold: float | None,
-    extras: Sequence[str],
-) -> dict[str, NDArray[Any]]:
-    """Turn a block's probabilities into what is written, some rows at a time.
-
-    Args:
-        rows_of: gives probabilities float32 [K, rows, W] of the rows from one to another.
-        valid: where the block has data, bool [H, W].
-        card: of the checkpoint.
-        threshold: least probability of the target; the likeliest class when None.
-        extras: rasters beside the classes.
-
-    Returns:
-        Pixels [C, H, W] by the name of the raster.
-    """
-    kept: dict[str, list[NDArray[Any]]] = {CLASSES: [], **{name: [] for name in extras}}
-    for first in range(0, len(valid), CHUNK_ROWS):
-        stop = min(len(valid), first + CHUNK_ROWS)
-        is_data = valid[first:stop]
-        probabilities = rows_of(first, stop)
-        labels = make_labels(probabilities, is_data, card, threshold)
-        kept[CLASSES].append(labels[None])
-        if PROBABILITIES in kept:
-            kept[PROBABILITIES].append(np.where(is_data, probabilities, np.float32(np.nan)))
-        if CONFIDENCE in kept:
-            shown = np.where(is_data, labels, 0)[None].astype(np.intp)
-            share = np.take_along_axis(probabilities, shown, axis=0)
-            steps = np.rint(np.where(is_data, share, 0).clip(0, 1) * CONFIDENCE_STEPS)
-            kept[CONFIDENCE].append(steps.astype(np.uint16))
-    return {name: np.concatenate(parts, axis=1) for name, parts in kept.items()}

@@ -24,7 +24,7 @@ from shapely.geometry.base import BaseGeometry
 
 from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io import ground_areas_m2, strips_of, trace_polygons
-from n2m_core.streaming.maps import CONFIDENCE_STEPS
+from n2m_core.streaming.rasters import CONFIDENCE_STEPS
 from n2m_core.tasks.result import INVALID
 from n2m_core.vectorize import connected_regions, measure_regions
 
@@ -67,7 +67,7 @@ def find_regions(
         classes: raster of uint8.
         grid: header of the map.
         wanted: which classes.
-        confidence: raster of uint16, see `maps`.
+        confidence: raster of uint16, see `rasters`.
 
     Returns:
         The areas; pixels of one class that share an edge are of one object.
@@ -199,7 +199,7 @@ def polygons_of(
         classes: raster of uint8.
         grid: header of the map.
         names: class to name.
-        confidence: raster of uint16, see `maps`.
+        confidence: raster of uint16, see `rasters`.
         background: class that is not traced.
     """
     wanted = [index for index in names if index != background]

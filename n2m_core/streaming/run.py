@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from n2m_core.checkpoints import CheckpointCard
-from n2m_core.errors import GridError, NoOverlapError, ParameterError
+from n2m_core.errors import GridError, ParameterError
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.raster_io import (
     PartSpec,
@@ -24,10 +24,8 @@ from n2m_core.raster_io import (
 from n2m_core.streaming.engine import Meter, run_here
 from n2m_core.streaming.jobs import BlockResult, BlockWork, Job
 from n2m_core.streaming.journal import Journal
-from n2m_core.streaming.maps import CLASSES, CONFIDENCE, PROBABILITIES
+from n2m_core.streaming.rasters import CLASSES, CONFIDENCE, PROBABILITIES, UNCERTAINTY
 from n2m_core.streaming.regions import REACH_PX, filled, polygons_of, without_small
-from n2m_core.tasks.change import NO_COMMON_PIXEL
-from n2m_core.tasks.inference import NO_DATA
 from n2m_core.tasks.labelling import has_background
 from n2m_core.vectorize import write_vector
 
@@ -89,11 +87,16 @@ class MapOutputs:
     out: Path
     probabilities: Path | None = None
     vector: Path | None = None
+    uncertainty: Path | None = None
 
     @property
     def extras(self) -> tuple[str, ...]:
         """Rasters that are needed beside the classes."""
-        wanted = {PROBABILITIES: self.probabilities, CONFIDENCE: self.vector}
+        wanted = {
+            PROBABILITIES: self.probabilities,
+            CONFIDENCE: self.vector,
+            UNCERTAINTY: self.uncertainty,
+        }
         return tuple(name for name, path in wanted.items() if path is not None)
 
 
@@ -105,6 +108,7 @@ class StreamedMap:
         header: grid of the map.
         classes: figures as of `export.class_figures`.
         polygons: how many were written; None when none were asked for.
+        counts: what the blocks counted, added up.
         worked: how the blocks went.
         notes: what the person should know, a sentence each.
         seconds: wall time, files included.
@@ -113,6 +117,7 @@ class StreamedMap:
     header: GeoImage
     classes: list[dict[str, Any]]
     polygons: int | None
+    counts: dict[str, int]
     worked: Worked
     notes: tuple[str, ...]
     seconds: float
@@ -195,9 +200,12 @@ def run_map(
     """
     started = time.perf_counter()
     journal, worked = work_through(job, work, outputs.out, options, progress)
-    if not journal.total("valid"):
+    if not journal.totals().get("valid"):
         journal.remove()
-        raise NoOverlapError(NO_COMMON_PIXEL) if len(job.files) == 2 else GridError(NO_DATA)
+        raise GridError(
+            f"No pixel of {job.files[0].name} has data in all that the map is made of. Check the "
+            "files and their nodata values."
+        )
     spec = work.rasters[CLASSES]
     told = list(notes)
     if min_area_m2 > 0 and not has_background(card):
@@ -207,13 +215,18 @@ def run_map(
         )
     classes = _filtered(journal, spec, card, min_area_m2)
     polygons = None if outputs.vector is None else _trace(journal, classes, spec, card, outputs)
-    if outputs.probabilities is not None:
-        finish_cog(journal.raster(PROBABILITIES), outputs.probabilities, is_labels=False)
+    for name, path in (
+        (PROBABILITIES, outputs.probabilities),
+        (UNCERTAINTY, outputs.uncertainty),
+    ):
+        if path is not None:
+            finish_cog(journal.raster(name), path, is_labels=False)
     figures = _figures(classes, spec.header, card)
     finish_cog(classes, outputs.out, is_labels=True)
+    counts = journal.totals()
     journal.remove()
     seconds = time.perf_counter() - started
-    return StreamedMap(spec.header, figures, polygons, worked, tuple(told), seconds)
+    return StreamedMap(spec.header, figures, polygons, counts, worked, tuple(told), seconds)
 
 
 def _filtered(journal: Journal, spec: PartSpec, card: CheckpointCard, min_area_m2: float) -> Path:

@@ -1,0 +1,191 @@
+"""Streamed runs on the command line: in this process, stopped, killed, and on workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from command_runs import Command
+from rasters import RasterFactory
+from tiny_models import change_detector, drawn_pair, drawn_scene, save_tiny, segmenter
+from tiny_refiners import save_refiner, tiny_refiner
+
+FINISHED = 60
+"""Seconds that a run of a tiny scene may take on a busy machine."""
+PLACE = Affine(0.5, 0, 500_000.3, 0, -0.5, 5_000_000.2)
+
+
+@pytest.fixture(scope="module")
+def checkpoints_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    save_tiny(folder, segmenter())
+    save_tiny(folder, change_detector())
+    save_refiner(folder, tiny_refiner(window_px=32))
+    return folder
+
+
+@pytest.fixture
+def scene(write_raster: RasterFactory) -> Path:
+    return write_raster(drawn_scene(7, 260, 270)[0], "scene.tif", transform=PLACE)
+
+
+def words(scene: Path, out: Path, *more: object) -> list[str]:
+    """A run of some twenty blocks."""
+    told = ["segment", scene, "--checkpoint", "tiny-buildings", "--out", out, "--engine", "stream"]
+    return [str(word) for word in (*told, "--block", 64, "--device", "cpu", *more)]
+
+
+# In this process
+
+
+def test_streamed_segmentation_says_what_one_in_memory_says(
+    n2m: Command, scene: Path, tmp_path: Path
+) -> None:
+    extras = ("--vector", tmp_path / "v.geojson", "--min-area", 5, "--json")
+    streamed = n2m(*words(scene, tmp_path / "s.tif", *extras))
+    assert streamed.code == 0, streamed.err
+    memory = n2m(
+        "segment", scene, "--checkpoint", "tiny-buildings", "--out", tmp_path / "m.tif", *extras
+    )
+    ours, theirs = streamed.json, memory.json
+    assert (ours["engine"], ours["resumed_blocks"]) == ("stream", 0)
+    assert ours["blocks"] >= 9
+    same = theirs.keys() - {"out", "seconds"}
+    assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
+    assert (tmp_path / "s.tif").read_bytes() == (tmp_path / "m.tif").read_bytes() or (
+        pixels(tmp_path / "s.tif") == pixels(tmp_path / "m.tif")
+    )
+
+
+def pixels(path: Path) -> bytes:
+    with rasterio.open(path) as dataset:
+        return bytes(dataset.read().tobytes())
+
+
+def test_streamed_change_tells_a_person(
+    n2m: Command, write_raster: RasterFactory, tmp_path: Path
+) -> None:
+    before, after, _ = drawn_pair(3, 150, 140)
+    files = write_raster(before, "before.tif"), write_raster(after, "after.tif")
+    said = n2m(
+        "change", *files, "--checkpoint", "tiny-change", "--out", tmp_path / "c.tif",
+        "--probabilities", tmp_path / "p.tif", "--engine", "stream", "--block", 64,
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    assert "blocks by engine stream; " in said.out
+    with rasterio.open(tmp_path / "p.tif") as dataset:
+        assert dataset.descriptions == ("unchanged", "built", "demolished")
+        assert np.allclose(dataset.read().sum(axis=0), 1, atol=1e-5)
+
+
+def test_streamed_refinement(n2m: Command, scene: Path, write_raster: RasterFactory) -> None:
+    labels = np.roll(drawn_scene(7, 260, 270)[1], 3, axis=1)
+    rough = write_raster(labels[None], "rough.tif", transform=PLACE)
+    told = ("refine", scene, rough, "--checkpoint", "tiny-refiner", "--steps", 1, "--json")
+    said = n2m(
+        *told, "--out", "s.tif", "--samples", 2, "--uncertainty", "u.tif", "--engine", "stream",
+        "--block", 128,
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    facts = said.json
+    assert facts["blocks"] == 9
+    assert (facts["steps"], facts["samples"], facts["guidance"]) == (1, 2, 2.0)
+    with rasterio.open("s.tif") as made, rasterio.open("u.tif") as apart:
+        changed = (made.read(1) != labels).mean()
+        assert 0 <= apart.read(1).min() <= apart.read(1).max() <= 0.5
+    assert facts["changed"] == pytest.approx(changed)
+
+
+def test_mistakes_are_told(n2m: Command, scene: Path, tmp_path: Path) -> None:
+    said = n2m("segment", scene, "--checkpoint", "tiny-buildings", "--out", "m.tif", "--engine",
+               "memory", "--resume")  # fmt: skip
+    assert said.code == 2
+    assert "--engine stream" in said.err
+    picture = tmp_path / "photo.png"
+    with rasterio.open(picture, "w", driver="PNG", width=9, height=9, count=3, dtype="uint8") as d:
+        d.write(np.zeros((3, 9, 9), np.uint8))
+    said = n2m(*words(picture, tmp_path / "m.tif"))
+    assert said.code == 1
+    assert "can't be read in windows" in said.err
+
+
+# Processes of their own
+
+
+def started(arguments: list[str], checkpoints: Path, folder: Path) -> subprocess.Popen[str]:
+    """Begin a run that heeds Ctrl-C, whatever shell began this one."""
+    environment = {
+        **os.environ,
+        "N2M_CHECKPOINTS": str(checkpoints),
+        "N2M_LOG": str(folder / "n2m.log"),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "n2m_core", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+
+
+def wait_for_blocks(journal: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Wait until so many blocks are on the disk."""
+    until = time.monotonic() + FINISHED
+    while process.poll() is None and time.monotonic() < until:
+        if journal.is_file() and journal.read_text().count('"block"') >= count:
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"the run ended too soon: {process.communicate()[1]}")
+
+
+@pytest.fixture
+def unbroken(n2m: Command, scene: Path, tmp_path: Path) -> Iterator[bytes]:
+    """The map of a run that nobody stops, made in this process."""
+    assert n2m(*words(scene, tmp_path / "whole.tif")).code == 0
+    yield (tmp_path / "whole.tif").read_bytes()
+
+
+def test_killed_twice_it_goes_on_and_nothing_differs(
+    n2m: Command, unbroken: bytes, checkpoints_folder: Path, scene: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "map.tif"
+    journal = tmp_path / "map.tif.part" / "journal.jsonl"
+    done = 0
+    for more, least in (((), 2), (("--resume",), 6)):
+        process = started(words(scene, out, *more), checkpoints_folder, tmp_path)
+        wait_for_blocks(journal, least, process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert not out.exists()
+        done = journal.read_text().count('"block"')
+        assert done >= least
+    # A line that was being written when the run was killed counts for nothing.
+    with journal.open("a") as file:
+        file.write('{"block": 99')
+    said = n2m(*words(scene, out, "--resume", "--json"))
+    assert said.code == 0, said.err
+    assert said.json["resumed_blocks"] == done
+    assert out.read_bytes() == unbroken
+    assert not journal.parent.exists()
+
+
+def test_stopped_run_says_how_to_go_on(
+    checkpoints_folder: Path, scene: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "map.tif"
+    process = started(words(scene, out), checkpoints_folder, tmp_path)
+    wait_for_blocks(tmp_path / "map.tif.part" / "journal.jsonl", 1, process)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=FINISHED)
+    assert process.returncode == 130
+    assert "the same command with --resume goes on" in told[1]
+    assert "Traceback" not in told[1]
+    assert not out.exists()
