@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from n2m_core.cli import options
+from n2m_core.cli import options, streaming
 from n2m_core.cli.files import RASTER_SUFFIXES, check_outputs
 from n2m_core.cli.output import Output, score, table
 
@@ -95,6 +95,10 @@ def fuse(
     ] = None,
     bands: options.Bands = None,
     nodata: options.Nodata = None,
+    engine: streaming.Engine = "auto",
+    scheduler: streaming.Scheduler = None,
+    is_resumed: streaming.Resume = False,
+    block: streaming.BlockSide = None,
     is_json: options.Json = False,
 ) -> None:
     """Make the missing fine image of a date from its coarse one and two dates around it."""
@@ -110,13 +114,27 @@ def fuse(
     from n2m_core.tasks.fuse import FuseImages, FuseParams, run, score_result
 
     params = FuseParams(method, window, scale, dn_scale, days, checkpoint, steps, eta, seed)
+    asked = streaming.Asked(engine, scheduler, is_resumed, block)
+    if asked.streams(*inputs.values()) and (engine != "auto" or _can_be_cut(method, truth)):
+        from n2m_core.cli.streamed_fusing import stream_fusion
+
+        if truth is not None:
+            raise typer.BadParameter("is for --engine memory.", param_hint="--truth")
+        stream_fusion(inputs, chosen, nodata, params, out, asked, output)
+        return
+    asked.refuse_in_memory()
     images = {name: read_image(path, bands=chosen, nodata=nodata) for name, path in inputs.items()}
     true_image = None if truth is None else read_image(truth, bands=chosen, nodata=nodata)
     result = run(FuseImages(**images), params, output.progress)
     report = None if true_image is None else score_result(result, true_image)
     write_geotiff(out, result.image, tags=result.tags)
     payload = _payload(result, {name: str(path) for name, path in inputs.items()}, out, report)
-    output.finish(payload, _fuse_lines(payload), result.notes)
+    output.finish(payload, fuse_lines(payload), result.notes)
+
+
+def _can_be_cut(method: str, truth: Path | None) -> bool:
+    """Whether a fusion can do without the whole images."""
+    return method != "fsdaf" and truth is None
 
 
 def _dates(text: str | None) -> tuple[date, date, date] | None:
@@ -158,7 +176,7 @@ def _payload(
     }
 
 
-def _fuse_lines(payload: dict[str, Any]) -> list[str]:
+def fuse_lines(payload: dict[str, Any]) -> list[str]:
     """The result for a person."""
     head = (
         f"{payload['width']} x {payload['height']} px, {len(payload['bands'])} bands by "

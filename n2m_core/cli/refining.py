@@ -98,7 +98,8 @@ def refine(
 
     params = RefineParams(steps, guidance, seed, samples, resolution)
     asked = streaming.Asked(engine, scheduler, is_resumed, block)
-    if asked.streams(image) and (engine != "auto" or rough.suffix.lower() in RASTER_SUFFIXES):
+    can_be_cut = truth is None and rough.suffix.lower() in RASTER_SUFFIXES
+    if asked.streams(image) and (engine != "auto" or can_be_cut):
         from n2m_core.cli.streamed_refining import stream_refinement
 
         if truth is not None:

@@ -19,6 +19,10 @@ from rasters import RasterFactory
 from tiny_models import change_detector, drawn_pair, drawn_scene, save_tiny, segmenter
 from tiny_refiners import save_refiner, tiny_refiner
 
+from n2m_core.datasets.triplets import write_farmland
+from n2m_core.scenes.farmland import FarmlandParams
+from n2m_core.streaming.fuse import ROLES
+
 FINISHED = 60
 """Seconds that a run of a tiny scene may take on a busy machine."""
 PLACE = Affine(0.5, 0, 500_000.3, 0, -0.5, 5_000_000.2)
@@ -103,6 +107,20 @@ def test_streamed_refinement(n2m: Command, scene: Path, write_raster: RasterFact
         changed = (made.read(1) != labels).mean()
         assert 0 <= apart.read(1).min() <= apart.read(1).max() <= 0.5
     assert facts["changed"] == pytest.approx(changed)
+
+
+def test_fusion_on_the_command_line(n2m: Command, tmp_path: Path) -> None:
+    write_farmland(tmp_path / "farm", 1, FarmlandParams(1_000_003, size=64, bands=4))
+    (place,) = (path for path in (tmp_path / "farm").iterdir() if path.is_dir())
+    triplet = {role: place / f"{role}.tif" for role in ROLES}
+    words = [word for role, path in triplet.items() for word in (f"--{role}", path)]
+    said = n2m("fuse", *words, "--method", "copy", "--out", "f1.tif", "--engine", "stream",
+               "--block", 64, "--json")  # fmt: skip
+    assert said.code == 0, said.err
+    assert (said.json["engine"], said.json["dn_scale"]) == ("stream", 10_000)
+    with rasterio.open("f1.tif") as made, rasterio.open(triplet["fine0"]) as first:
+        assert (made.read() == first.read()).all()
+        assert made.tags()["N2M_FUSION"] == "copy"
 
 
 def test_mistakes_are_told(n2m: Command, scene: Path, tmp_path: Path) -> None:
