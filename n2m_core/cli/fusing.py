@@ -25,6 +25,8 @@ EXAMPLE = (
 )
 EVALUATE_EXAMPLE = "Example: n2m evaluate fusion --method starfm --root triplets --json"
 
+ROLES = ("fine0", "coarse0", "fine2", "coarse2", "coarse1")
+
 Fine0 = Annotated[Path, typer.Option("--fine0", metavar="F0", help="Fine image, first date.")]
 Coarse0 = Annotated[Path, typer.Option("--coarse0", metavar="C0", help="Coarse image, first date.")]
 Fine2 = Annotated[Path, typer.Option("--fine2", metavar="F2", help="Fine image, last date.")]
@@ -103,9 +105,7 @@ def fuse(
 ) -> None:
     """Make the missing fine image of a date from its coarse one and two dates around it."""
     chosen, output = options.whole_numbers(bands, "--bands"), Output(is_json=is_json)
-    inputs = {
-        "fine0": fine0, "coarse0": coarse0, "fine2": fine2, "coarse2": coarse2, "coarse1": coarse1,
-    }  # fmt: skip
+    inputs = dict(zip(ROLES, (fine0, coarse0, fine2, coarse2, coarse1), strict=True))
     known = [*inputs.values(), *([] if truth is None else [truth])]
     check_outputs({"--out": (out, RASTER_SUFFIXES)}, known)
     days = _dates(dates)
@@ -115,11 +115,9 @@ def fuse(
 
     params = FuseParams(method, window, scale, dn_scale, days, checkpoint, steps, eta, seed)
     asked = streaming.Asked(engine, scheduler, is_resumed, block)
-    if asked.streams(*inputs.values()) and (engine != "auto" or _can_be_cut(method, truth)):
+    if _streams(asked, inputs, method, truth):
         from n2m_core.cli.streamed_fusing import stream_fusion
 
-        if truth is not None:
-            raise typer.BadParameter("is for --engine memory.", param_hint="--truth")
         stream_fusion(inputs, chosen, nodata, params, out, asked, output)
         return
     asked.refuse_in_memory()
@@ -132,9 +130,16 @@ def fuse(
     output.finish(payload, fuse_lines(payload), result.notes)
 
 
-def _can_be_cut(method: str, truth: Path | None) -> bool:
-    """Whether a fusion can do without the whole images."""
-    return method != "fsdaf" and truth is None
+def _streams(
+    asked: streaming.Asked, inputs: dict[str, Path], method: str, truth: Path | None
+) -> bool:
+    """Decide whether a fusion is streamed; FSDAF and a truth need the whole images."""
+    if asked.engine == "auto" and (method == "fsdaf" or truth is not None):
+        return False
+    is_streamed = asked.streams(*inputs.values())
+    if is_streamed and truth is not None:
+        raise typer.BadParameter("a truth is for --engine memory.", param_hint="--engine")
+    return is_streamed
 
 
 def _dates(text: str | None) -> tuple[date, date, date] | None:

@@ -83,7 +83,7 @@ def test_no_scheduler_is_told(
     prepared: maps.PreparedMap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("n2m_core.streaming.cluster.CONNECT_S", 0.5)
-    with pytest.raises(ParameterError, match="No dask scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(ParameterError, match="No dask scheduler answers"):
         run(prepared, tmp_path / "m.tif", StreamOptions("dask", "tcp://127.0.0.1:9"))
 
 
