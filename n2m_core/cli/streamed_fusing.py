@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +35,11 @@ def stream_fusion(
 
     options = asked.options()
     files = {role: scene_file(path, bands, nodata) for role, path in images.items()}
-    prepared = fuse.prepare(files, params, side_px=asked.side_px)
+    prepared = fuse.prepare(files, params, side_px=asked.side_px, progress=output.progress)
     with told_how_to_resume(out, output):
         journal, worked = work_through(prepared.job, prepared.work, out, options, output.progress)
-        share = fuse.finish(journal, prepared.work, out)
+        with contextlib.closing(journal):
+            share = fuse.finish(journal, prepared.work, out)
     settled, header = prepared.job.params, prepared.work.header
     days = settled.dates
     payload: dict[str, Any] = {

@@ -50,6 +50,7 @@ def stream_refinement(
         device=device,
         extras=wanted.extras,
         side_px=asked.side_px,
+        progress=output.progress,
     )
     with told_how_to_resume(wanted.out, output):
         result = run_map(

@@ -151,7 +151,13 @@ def stream_map(
     options, wanted = asked.options(), MapOutputs(*outputs)
     model = checkpoints.load(checkpoint, task, device=device)
     prepared = maps.prepare(
-        files, model, params, device=device, extras=wanted.extras, side_px=asked.side_px
+        files,
+        model,
+        params,
+        device=device,
+        extras=wanted.extras,
+        side_px=asked.side_px,
+        progress=output.progress,
     )
     card = model.card
     with told_how_to_resume(wanted.out, output):

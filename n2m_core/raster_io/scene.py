@@ -21,7 +21,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from n2m_core.errors import GridError, ImageReadError, ImageTooLargeError
-from n2m_core.geo_image import GeoImage, Mask, Pixels
+from n2m_core.geo_image import GeoImage, Mask, Pixels, Progress
 from n2m_core.raster_io.channels import photo_orientation
 from n2m_core.raster_io.layout import Layout, layout_of, read_values
 from n2m_core.raster_io.opening import MAX_PIXELS, MAX_SCENE_PIXELS, open_dataset, open_remote
@@ -260,12 +260,13 @@ def boxes(shape: tuple[int, int], side: int) -> Iterator[Box]:
             yield Box(top, left, min(height, top + side), min(width, left + side))
 
 
-def sampled(scenes: Sequence[Scene], step: int) -> list[GeoImage]:
+def sampled(scenes: Sequence[Scene], step: int, progress: Progress | None = None) -> list[GeoImage]:
     """Keep every `step`-th row and column of scenes on one grid, reading each once.
 
     Args:
         scenes: on one grid.
         step: at least 1.
+        progress: told after every box; may raise to stop.
 
     Returns:
         Their samples; pixels as `[:, ::step, ::step]` of the whole would give them.
@@ -277,13 +278,16 @@ def sampled(scenes: Sequence[Scene], step: int) -> list[GeoImage]:
         (np.empty((s.header.bands, *sides), s.header.pixels.dtype), np.empty(sides, np.bool_))
         for s in scenes
     ]
-    for box in boxes((shape[0], shape[1]), side):
+    parts = list(boxes((shape[0], shape[1]), side))
+    for number, box in enumerate(parts, 1):
         rows = slice(box.top // step, math.ceil(box.bottom / step))
         columns = slice(box.left // step, math.ceil(box.right / step))
         for scene, (pixels, valid) in zip(scenes, kept, strict=True):
             read = scene.read(box)
             pixels[:, rows, columns] = read.pixels[:, ::step, ::step]
             valid[rows, columns] = read.valid[::step, ::step]
+        if progress is not None:
+            progress(number, len(parts), "parts looked at")
     return [
         replace(
             scene.header,

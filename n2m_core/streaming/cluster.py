@@ -55,7 +55,7 @@ def run_on_cluster(
     with _client(scheduler) as client:
         from distributed import as_completed
 
-        workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+        workers = _workers(client)
         waiting = iter(todo)
 
         def given(number: int) -> Any:  # noqa: ANN401 - distributed's futures carry no types
@@ -64,12 +64,46 @@ def run_on_cluster(
 
         running = as_completed([given(number) for number in islice(waiting, AHEAD * workers)])
         for future in running:
-            result: BlockResult = future.result()
+            result = _result(future)
             future.release()
             deliver(result)
             meter.finished(result.number)
             for number in islice(waiting, 1):
                 running.add(given(number))
+
+
+def _workers(client: Client) -> int:
+    """Wait for a worker, and count them.
+
+    Raises:
+        ParameterError: the scheduler has none.
+    """
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_S)
+    except TimeoutError as error:
+        raise ParameterError(
+            "The dask scheduler has no workers; start some with `dask worker ADDRESS`."
+        ) from error
+    return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def _result(future: Any) -> BlockResult:  # noqa: ANN401 - distributed's futures carry no types
+    """Take what came of a block.
+
+    Raises:
+        ParameterError: every worker that was given it died.
+        N2MError: whatever the block met.
+    """
+    from distributed import KilledWorker
+
+    try:
+        found: BlockResult = future.result()
+    except KilledWorker as error:
+        raise ParameterError(
+            "Worker after worker died over one block, likely for want of memory. Give them more, "
+            "or smaller blocks by --block, and go on with --resume."
+        ) from error
+    return found
 
 
 @contextmanager

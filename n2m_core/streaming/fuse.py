@@ -98,7 +98,11 @@ class PreparedFusion:
 
 
 def prepare(
-    files: Mapping[str, SceneFile], params: FuseParams, *, side_px: int | None = None
+    files: Mapping[str, SceneFile],
+    params: FuseParams,
+    *,
+    side_px: int | None = None,
+    progress: Progress | None = None,
 ) -> PreparedFusion:
     """Look at the five scenes once, and plan their fusion.
 
@@ -106,6 +110,7 @@ def prepare(
         files: of each of `ROLES`.
         params: the person's choices.
         side_px: side of a block, pixels.
+        progress: told while the scenes are looked at; may raise to stop.
 
     Raises:
         BandError: the images differ in bands.
@@ -124,7 +129,7 @@ def prepare(
     notes = list(own["fine0"].notes)
     scale = coarse_scale(FuseImages(**own), params, notes)
     scenes = _on_one_grid(listed)
-    samples = sampled(scenes, sample_step(scenes[0].header.valid.size))
+    samples = sampled(scenes, sample_step(scenes[0].header.valid.size), progress)
     valid = np.logical_and.reduce([sample.valid for sample in samples])
     if not valid.any():
         raise GridError(

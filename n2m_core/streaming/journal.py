@@ -8,9 +8,11 @@ counts as not written.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -67,6 +69,7 @@ class Journal:
     def __init__(self, folder: Path, done: dict[int, dict[str, int]]) -> None:
         """Go on from what is there."""
         self.folder, self.done = folder, done
+        self._lock = _locked(folder)
 
     @classmethod
     def begin(
@@ -85,13 +88,15 @@ class Journal:
                 was another run, or the folder can't be written to.
         """
         folder, made_of = folder_of(out), fingerprint(job)
-        if (folder / JOURNAL).is_file():
-            if not is_resumed:
-                raise OutputError(
-                    f"{folder.name} holds what an earlier run has done. Add --resume to go on "
-                    "with it, or remove that folder to begin anew."
-                )
-            return cls(folder, _read(folder, made_of, rasters))
+        if folder.is_dir():
+            earlier = cls(folder, {})
+            try:
+                if earlier._goes_on(made_of, rasters, is_resumed=is_resumed):
+                    return earlier
+            except OutputError:
+                earlier.close()
+                raise
+            earlier.close()
         try:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -99,12 +104,30 @@ class Journal:
             raise OutputError(
                 f"{folder} can't be made ({error.strerror}); choose another place."
             ) from error
-        for name, spec in rasters.items():
-            create_part(folder / f"{name}.tif", spec)
         journal = cls(folder, {})
+        for name, spec in rasters.items():
+            create_part(journal.raster(name), spec)
         # Last, so that a journal means that all rasters are there.
         journal._append({"run": made_of})
         return journal
+
+    def _goes_on(
+        self, made_of: dict[str, Any], rasters: Mapping[str, PartSpec], *, is_resumed: bool
+    ) -> bool:
+        """Take up what an earlier run has done; False where it had not begun.
+
+        Raises:
+            OutputError: this run is not to go on with it, or it was another run.
+        """
+        if not (self.folder / JOURNAL).is_file():
+            return False
+        if not is_resumed:
+            raise OutputError(
+                f"{self.folder.name} holds what an earlier run has done. Add --resume to go on "
+                "with it, or remove that folder to begin anew."
+            )
+        self.done = _read(self.folder, made_of, rasters)
+        return True
 
     def raster(self, name: str) -> Path:
         """Give the path of a part raster."""
@@ -120,8 +143,15 @@ class Journal:
         names = {name for counts in self.done.values() for name in counts}
         return {name: sum(each.get(name, 0) for each in self.done.values()) for name in names}
 
+    def close(self) -> None:
+        """Let another run go on with the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def remove(self) -> None:
         """Take the folder away, the journal first: without it nothing is left to go on with."""
+        self.close()
         (self.folder / JOURNAL).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -137,6 +167,26 @@ class Journal:
                 f"{self.folder / JOURNAL} can't be written ({error.strerror}); free some space "
                 "and go on with --resume."
             ) from error
+
+
+def _locked(folder: Path) -> int | None:
+    """Keep other runs out of the folder until this process ends, however it ends.
+
+    Raises:
+        OutputError: another run works in it.
+    """
+    if sys.platform == "win32":
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl = importlib.import_module("fcntl")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise OutputError(
+            f"Another run works in {folder.name}; wait for it, or give another --out."
+        ) from error
+    return handle
 
 
 def _read(

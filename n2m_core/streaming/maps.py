@@ -113,6 +113,7 @@ def prepare(
     device: str = "auto",
     extras: Sequence[str] = (),
     side_px: int | None = None,
+    progress: Progress | None = None,
 ) -> PreparedMap:
     """Look at the whole scene once, and plan its map.
 
@@ -123,6 +124,7 @@ def prepare(
         device: for workers of a cluster.
         extras: see `MapJob`.
         side_px: about how large a block is, lattice pixels.
+        progress: told while the scene is looked at; may raise to stop.
 
     Raises:
         CheckpointError: the checkpoint is for another task.
@@ -147,7 +149,7 @@ def prepare(
     lattice = lattice_of(header, card, params.resolution_m)
     notes += [*moved, *resolution_note(header, card, lattice, params.resolution_m)]
     step = sample_step(header.valid.size)
-    samples = sampled(scenes, step)
+    samples = sampled(scenes, step, progress)
     valid = np.logical_and.reduce([sample.valid for sample in samples])
     if step == 1 and not valid.any():
         raise NoOverlapError(NO_COMMON_PIXEL) if len(scenes) == 2 else GridError(NO_DATA)

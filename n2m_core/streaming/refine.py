@@ -112,6 +112,7 @@ def prepare(
     device: str = "auto",
     extras: Sequence[str] = (),
     side_px: int | None = None,
+    progress: Progress | None = None,
 ) -> PreparedRefinement:
     """Look at the whole scene once, and plan its refinement.
 
@@ -123,6 +124,7 @@ def prepare(
         device: for workers of a cluster.
         extras: see `RefineJob`.
         side_px: about how large a block is, lattice pixels.
+        progress: told while the scene is looked at; may raise to stop.
 
     Raises:
         CheckpointError: the checkpoint is for another task.
@@ -141,7 +143,7 @@ def prepare(
     labels = replace(rough, is_labels=True, bands=None, nodata=None)
     below, moved = _rough_on(labels, header)
     table, zeros_count = _values(labels, below, card)
-    sample = sampled([scene], sample_step(header.valid.size))[0]
+    sample = sampled([scene], sample_step(header.valid.size), progress)[0]
     if not sample.valid.any():
         raise GridError(NO_DATA)
     limits = input_limits(sample, card.normalization)

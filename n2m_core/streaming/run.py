@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -158,14 +159,18 @@ def work_through(
         journal.add(result)
 
     meter = Meter(boxes, len(earlier), progress)
-    meter.start(earlier)
     started = time.perf_counter()
-    if options.engine == "dask":
-        from n2m_core.streaming.cluster import run_on_cluster
+    try:
+        meter.start(earlier)
+        if options.engine == "dask":
+            from n2m_core.streaming.cluster import run_on_cluster
 
-        run_on_cluster(job, todo, deliver, meter, options.scheduler)
-    else:
-        run_here(work, todo, deliver, meter)
+            run_on_cluster(job, todo, deliver, meter, options.scheduler)
+        else:
+            run_here(work, todo, deliver, meter)
+    except BaseException:
+        journal.close()
+        raise
     megapixels = sum(boxes[number].pixels for number in todo) / 1e6
     worked = Worked(len(boxes), len(earlier), megapixels, time.perf_counter() - started)
     return journal, worked
@@ -200,33 +205,34 @@ def run_map(
     """
     started = time.perf_counter()
     journal, worked = work_through(job, work, outputs.out, options, progress)
-    if not journal.totals().get("valid"):
+    with contextlib.closing(journal):
+        if not journal.totals().get("valid"):
+            journal.remove()
+            raise GridError(
+                f"No pixel of {job.files[0].name} has data in all that the map is made of. Check "
+                "the files and their nodata values."
+            )
+        spec = work.rasters[CLASSES]
+        told = list(notes)
+        if min_area_m2 > 0 and not has_background(card):
+            told.append(
+                "Areas below the smallest one take the class of the nearest pixel that stays, "
+                f"looked for within {REACH_PX} rows."
+            )
+        classes = _filtered(journal, spec, card, min_area_m2)
+        polygons = None if outputs.vector is None else _trace(journal, classes, spec, card, outputs)
+        for name, path in (
+            (PROBABILITIES, outputs.probabilities),
+            (UNCERTAINTY, outputs.uncertainty),
+        ):
+            if path is not None:
+                finish_cog(journal.raster(name), path, is_labels=False)
+        figures = _figures(classes, spec.header, card)
+        finish_cog(classes, outputs.out, is_labels=True)
+        counts = journal.totals()
         journal.remove()
-        raise GridError(
-            f"No pixel of {job.files[0].name} has data in all that the map is made of. Check the "
-            "files and their nodata values."
-        )
-    spec = work.rasters[CLASSES]
-    told = list(notes)
-    if min_area_m2 > 0 and not has_background(card):
-        told.append(
-            "Areas below the smallest one take the class of the nearest pixel that stays, looked "
-            f"for within {REACH_PX} rows."
-        )
-    classes = _filtered(journal, spec, card, min_area_m2)
-    polygons = None if outputs.vector is None else _trace(journal, classes, spec, card, outputs)
-    for name, path in (
-        (PROBABILITIES, outputs.probabilities),
-        (UNCERTAINTY, outputs.uncertainty),
-    ):
-        if path is not None:
-            finish_cog(journal.raster(name), path, is_labels=False)
-    figures = _figures(classes, spec.header, card)
-    finish_cog(classes, outputs.out, is_labels=True)
-    counts = journal.totals()
-    journal.remove()
-    seconds = time.perf_counter() - started
-    return StreamedMap(spec.header, figures, polygons, counts, worked, tuple(told), seconds)
+        seconds = time.perf_counter() - started
+        return StreamedMap(spec.header, figures, polygons, counts, worked, tuple(told), seconds)
 
 
 def _filtered(journal: Journal, spec: PartSpec, card: CheckpointCard, min_area_m2: float) -> Path:

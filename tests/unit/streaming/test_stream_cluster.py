@@ -11,7 +11,8 @@ import pytest
 import rasterio
 from distributed import Client, LocalCluster
 from rasters import RasterFactory
-from tiny_models import drawn_scene, save_tiny, segmenter
+from tiny_models import drawn_scene, save_tiny
+from untrained_models import untrained
 
 from n2m_core.checkpoints import load
 from n2m_core.errors import CheckpointError, ParameterError
@@ -27,9 +28,9 @@ def prepared(
 ) -> maps.PreparedMap:
     monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "checkpoints"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    save_tiny(tmp_path / "checkpoints", segmenter())
+    save_tiny(tmp_path / "checkpoints", untrained("segment"))
     path = write_raster(drawn_scene(9, 230, 240)[0], "scene.tif")
-    model = load("tiny-buildings", "segment", device="cpu")
+    model = load("plain-segment", "segment", device="cpu")
     return maps.prepare(
         [SceneFile(str(path))],
         model,

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasters import RasterFactory
-from tiny_models import (
-    change_detector,
-    cover_mapper,
-    drawn_pair,
-    drawn_scene,
-    segmenter,
-)
+from tiny_models import cover_mapper, drawn_pair, drawn_scene
+from untrained_models import untrained
 
 from n2m_core.checkpoints import LoadedModel
 from n2m_core.errors import GridError, NoOverlapError, OutputError, ParameterError
 from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io import SceneFile, read_image
 from n2m_core.streaming import maps
+from n2m_core.streaming.journal import Journal, folder_of
 from n2m_core.streaming.run import MapOutputs, StreamedMap, StreamOptions, run_map
 from n2m_core.tasks import change, segment
 from n2m_core.tasks.export import class_figures, polygons_of
@@ -42,7 +39,7 @@ def streamed(
     folder: Path,
     params: MapParams | None = None,
     *,
-    side_px: int = 96,
+    side_px: int = 64,
 ) -> StreamedMap:
     params = params or MapParams()
     outputs = MapOutputs(folder / "m.tif", folder / "p.tif", folder / "v.gpkg")
@@ -80,18 +77,23 @@ def check_equal(expected: MapResult, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("resolution_m", "dtype"), [(0.5, "uint8"), (0.8, "uint16"), (0.37, "uint8")]
+    ("resolution_m", "dtype", "shape"),
+    [(0.5, "uint8", (171, 163)), (0.8, "uint16", (117, 131)), (0.37, "uint8", (241, 203))],
 )
 def test_streamed_map_with_a_hole_is_the_map_in_memory(
-    write_raster: RasterFactory, tmp_path: Path, resolution_m: float, dtype: str
+    write_raster: RasterFactory,
+    tmp_path: Path,
+    resolution_m: float,
+    dtype: str,
+    shape: tuple[int, int],
 ) -> None:
     """Odd sizes, three ground resolutions, a hole without data, percentiles of the whole scene."""
-    pixels = (drawn_scene(3, 241, 203)[0].astype(dtype) + 1) * (1 if dtype == "uint8" else 17)
-    pixels[:, 60:150, 40:120] = 0
+    pixels = (drawn_scene(3, *shape)[0].astype(dtype) + 1) * (1 if dtype == "uint8" else 17)
+    pixels[:, 60:100, 40:90] = 0
     path = write_raster(pixels, transform=at(resolution_m), nodata=0)
-    model = segmenter()
+    model = untrained("segment")
     expected = segment.run(read_image(path), model)
-    result = streamed([path], model, tmp_path, side_px=64 if resolution_m == 0.37 else 96)
+    result = streamed([path], model, tmp_path)
     check_equal(expected, tmp_path)
     assert result.notes == expected.notes
     assert result.classes == class_figures(expected)
@@ -99,22 +101,20 @@ def test_streamed_map_with_a_hole_is_the_map_in_memory(
         assert dataset.transform == at(resolution_m)
         assert dataset.nodata == 255
         assert dataset.colormap(1)[1] == (0xD5, 0x5E, 0x00, 255)
-        assert dataset.tags()["N2M_CHECKPOINT"] == "tiny-buildings"
+        assert dataset.tags()["N2M_CHECKPOINT"] == "plain-segment"
     assert not list(tmp_path.glob("*.part"))
 
 
 def test_small_areas_go_and_polygons_join_across_blocks(
     write_raster: RasterFactory, tmp_path: Path
 ) -> None:
-    path = write_raster(drawn_scene(5, 200, 210)[0], transform=at(0.5))
-    model, params = segmenter(), MapParams(threshold=0.4, min_area_m2=60.0)
+    path = write_raster(drawn_scene(5, 170, 165)[0], transform=at(0.5))
+    model, params = untrained("segment"), MapParams(threshold=0.4, min_area_m2=5.0)
     expected = segment.run(read_image(path), model, params)
     plain = segment.run(read_image(path), model, MapParams(threshold=0.4))
     result = streamed([path], model, tmp_path, params)
     assert (plain.labels != expected.labels).any()
     assert (written(tmp_path / "m.tif")[0] == expected.labels).all()
-    import geopandas as gpd
-
     wanted, found = polygons_of(expected), gpd.read_file(tmp_path / "v.gpkg")
     assert len(wanted) == len(found) == result.polygons
     assert found.geometry.geom_equals(wanted.geometry).all()
@@ -125,7 +125,7 @@ def test_small_areas_go_and_polygons_join_across_blocks(
 def test_without_a_background_small_areas_take_the_class_beside_them(
     write_raster: RasterFactory, tmp_path: Path
 ) -> None:
-    path = write_raster(drawn_scene(6, 180, 170)[0], transform=at(0.5))
+    path = write_raster(drawn_scene(6, 165, 170)[0], transform=at(0.5))
     model, params = cover_mapper(), MapParams(min_area_m2=8.0)
     expected = segment.run(read_image(path), model, params)
     plain = segment.run(read_image(path), model)
@@ -137,10 +137,10 @@ def test_without_a_background_small_areas_take_the_class_beside_them(
 
 def test_pair_on_different_grids(write_raster: RasterFactory, tmp_path: Path) -> None:
     """The later image is of another resolution, lies elsewhere, and leaves a part uncovered."""
-    before, after, _ = drawn_pair(8, 200, 210)
+    before, after, _ = drawn_pair(8, 165, 180)
     earlier = write_raster(before, "before.tif", transform=at(0.5))
     later = write_raster(after[:, ::2, ::2], "after.tif", transform=at(1.0, 20))
-    model = change_detector()
+    model = untrained("change")
     expected = change.run(read_image(earlier), read_image(later), model)
     streamed([earlier, later], model, tmp_path)
     assert (expected.labels == 255).any()
@@ -148,10 +148,10 @@ def test_pair_on_different_grids(write_raster: RasterFactory, tmp_path: Path) ->
 
 
 def test_pair_of_which_one_has_no_place(write_raster: RasterFactory, tmp_path: Path) -> None:
-    before, after, _ = drawn_pair(9, 170, 180)
+    before, after, _ = drawn_pair(9, 165, 140)
     earlier = write_raster(before, "before.tif", crs=None)
     later = write_raster(after, "after.tif")
-    model = change_detector()
+    model = untrained("change")
     expected = change.run(read_image(earlier), read_image(later), model)
     streamed([earlier, later], model, tmp_path)
     check_equal(expected, tmp_path)
@@ -164,7 +164,7 @@ def test_pair_without_common_ground_is_refused(write_raster: RasterFactory) -> N
         SceneFile(str(write_raster(after, "after.tif", transform=at(0.5, 9000)))),
     ]
     with pytest.raises(NoOverlapError, match="do not overlap"):
-        maps.prepare(files, change_detector(), MapParams())
+        maps.prepare(files, untrained("change"), MapParams())
 
 
 def test_other_bands_decide_where_there_is_data(
@@ -175,9 +175,9 @@ def test_other_bands_decide_where_there_is_data(
     pixels[:3, 20:60, 30:70] = 0
     pixels[:, 100:120, 30:70] = 0
     path = write_raster(pixels, nodata=0, photometric="MINISBLACK")
-    model = segmenter()
+    model = untrained("segment")
     expected = segment.run(read_image(path), model)
-    result = streamed([path], model, tmp_path, side_px=64)
+    result = streamed([path], model, tmp_path)
     check_equal(expected, tmp_path)
     assert result.notes == expected.notes
 
@@ -188,7 +188,10 @@ def test_empty_blocks_are_not_shown_to_the_network(
     pixels = np.zeros((3, 400, 64), np.uint8)
     pixels[:, :64] = drawn_scene(4, 64, 64)[0] + 1
     prepared = maps.prepare(
-        [SceneFile(str(write_raster(pixels, nodata=0)))], segmenter(), MapParams(), side_px=64
+        [SceneFile(str(write_raster(pixels, nodata=0)))],
+        untrained("segment"),
+        MapParams(),
+        side_px=64,
     )
     last = len(prepared.work.boxes) - 1
     told: list[int] = []
@@ -201,12 +204,12 @@ def test_empty_blocks_are_not_shown_to_the_network(
 def test_scene_without_data_is_refused(write_raster: RasterFactory) -> None:
     path = write_raster(np.zeros((3, 80, 80), np.uint8), nodata=0)
     with pytest.raises(GridError, match="no pixel with data"):
-        maps.prepare([SceneFile(str(path))], segmenter(), MapParams())
+        maps.prepare([SceneFile(str(path))], untrained("segment"), MapParams())
 
 
 def test_earlier_work_is_kept_or_refused(write_raster: RasterFactory, tmp_path: Path) -> None:
     path = write_raster(drawn_scene(4, 150, 140)[0])
-    model, out = segmenter(), tmp_path / "m.tif"
+    model, out = untrained("segment"), tmp_path / "m.tif"
     outputs = MapOutputs(out)
 
     def run(seed: int, *, is_resumed: bool, stop: bool = False) -> StreamedMap:
@@ -228,6 +231,30 @@ def test_earlier_work_is_kept_or_refused(write_raster: RasterFactory, tmp_path: 
         run(1, is_resumed=True)
     assert run(0, is_resumed=True).worked.resumed >= 1
     assert out.exists()
+
+
+def test_two_runs_do_not_share_a_folder(write_raster: RasterFactory, tmp_path: Path) -> None:
+    path = write_raster(drawn_scene(4, 64, 64)[0])
+    prepared = maps.prepare([SceneFile(str(path))], untrained("segment"), MapParams())
+    out, rasters = tmp_path / "m.tif", prepared.work.rasters
+    first = Journal.begin(out, prepared.job, rasters, is_resumed=False)
+    with pytest.raises(OutputError, match="Another run works in"):
+        Journal.begin(out, prepared.job, rasters, is_resumed=True)
+    first.close()
+    second = Journal.begin(out, prepared.job, rasters, is_resumed=True)
+    second.remove()
+    assert not folder_of(out).exists()
+
+
+def test_changed_input_is_noticed(write_raster: RasterFactory, tmp_path: Path) -> None:
+    path = write_raster(drawn_scene(4, 64, 64)[0])
+    out, model = tmp_path / "m.tif", untrained("segment")
+    prepared = maps.prepare([SceneFile(str(path))], model, MapParams())
+    Journal.begin(out, prepared.job, prepared.work.rasters, is_resumed=False).close()
+    write_raster(drawn_scene(5, 64, 64)[0])
+    again = maps.prepare([SceneFile(str(path))], model, MapParams())
+    with pytest.raises(OutputError, match="the input files differ"):
+        Journal.begin(out, again.job, again.work.rasters, is_resumed=True)
 
 
 def test_options_that_make_no_sense_are_refused() -> None:
