@@ -25,14 +25,17 @@ from rasterio.windows import Window
 from n2m_core.errors import OutputError
 from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io.opening import RASTER_ERRORS
-from n2m_core.raster_io.scene import Box
+from n2m_core.raster_io.scene import Box, boxes
 from n2m_core.raster_io.writing import Colormap, profile_of, write_description
 
 TILE_PX = 512
 CACHE_MB = 128
 """GDAL's cache of blocks; by itself it would take a twentieth of the machine's memory."""
-STRIP_PIXELS = 1 << 24
-"""Pixels of a strip when a whole raster is gone through."""
+STRIP_PIXELS, STRIP_ROWS = 1 << 23, 256
+"""Pixels, about, and least rows of a strip when a whole raster is gone through."""
+CHECK_PX = 2048
+"""Side of the boxes in which two rasters are compared."""
+FILL_COLUMNS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +85,16 @@ def create_part(path: Path, spec: PartSpec) -> None:
         OutputError: the folder is full or not writable.
     """
     header = spec.header
-    row = np.full((header.bands, TILE_PX, header.width), spec.fill, header.pixels.dtype)
+    sides = TILE_PX, min(FILL_COLUMNS, header.width)
+    filled = np.full((header.bands, *sides), spec.fill, header.pixels.dtype)
     with _writing(path), quiet_gdal(), rasterio.open(path, "w", **spec.profile()) as dataset:
         write_description(dataset, header, spec.colormap, spec.tags)
         for top in range(0, header.height, TILE_PX):
-            count = min(TILE_PX, header.height - top)
-            dataset.write(row[:, :count], window=Window(0, top, header.width, count))
+            for left in range(0, header.width, FILL_COLUMNS):
+                rows = min(TILE_PX, header.height - top)
+                columns = min(FILL_COLUMNS, header.width - left)
+                window = Window(left, top, columns, rows)
+                dataset.write(filled[:, :rows, :columns], window=window)
     _sync(path)
 
 
@@ -121,7 +128,7 @@ def strips_of(paths: Iterable[Path]) -> Iterator[tuple[int, list[NDArray[Any]]]]
         opened = [rasterio.open(path) for path in files]
         try:
             height, width = opened[0].shape
-            rows = max(TILE_PX, STRIP_PIXELS // width // TILE_PX * TILE_PX)
+            rows = max(STRIP_ROWS, STRIP_PIXELS // width // STRIP_ROWS * STRIP_ROWS)
             for top in range(0, height, rows):
                 window = Window(0, top, width, min(rows, height - top))
                 yield top, [dataset.read(window=window) for dataset in opened]
@@ -138,8 +145,7 @@ def write_strips(
     Args:
         path: where.
         spec: what it holds.
-        strips: (first row, pixels [C, rows, W], valid [rows, W] or None), a multiple of 512 rows
-            each but the last.
+        strips: (first row, pixels [C, rows, W], valid [rows, W] or None).
 
     Raises:
         OutputError: the disk is full.
@@ -179,15 +185,35 @@ def finish_cog(draft: Path, final: Path, *, is_labels: bool) -> None:
             bigtiff="IF_SAFER",
             overview_resampling="NEAREST" if is_labels else "AVERAGE",
         )
-    for _, (drafted, copied) in strips_of((draft, part)):
-        if not np.array_equal(drafted, copied, equal_nan=drafted.dtype.kind == "f"):
-            raise OutputError(
-                f"{final} was not written whole; is the disk full? Free some space and go on "
-                "with --resume."
-            )
+    if not _is_same(draft, part):
+        raise OutputError(
+            f"{final} was not written whole; is the disk full? Free some space and go on with "
+            "--resume."
+        )
     _sync(part)
     with _writing(final):
         part.replace(final)
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    """Compare the pixels of two rasters of one size.
+
+    Raises:
+        OutputError: one of them can't be read.
+    """
+    with (
+        _writing(second),
+        quiet_gdal(),
+        rasterio.open(first) as one,
+        rasterio.open(second) as other,
+    ):
+        is_float = one.dtypes[0].startswith("float")
+        for box in boxes(one.shape, CHECK_PX):
+            window = Window(box.left, box.top, box.shape[1], box.shape[0])
+            pixels = one.read(window=window), other.read(window=window)
+            if not np.array_equal(*pixels, equal_nan=is_float):
+                return False
+    return True
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def _workers(client: Client) -> int:
         raise ParameterError(
             "The dask scheduler has no workers; start some with `dask worker ADDRESS`."
         ) from error
-    return len(client.scheduler_info(n_workers=-1)["workers"])
+    return len(dict(client.scheduler_info(n_workers=-1)["workers"]))
 
 
 def _result(future: Any) -> BlockResult:  # noqa: ANN401 - distributed's futures carry no types

@@ -30,7 +30,7 @@ from n2m_core.vectorize import connected_regions, measure_regions
 
 SMALL = 254
 """Marks the pixels of an area that is too small, where no background takes them."""
-REACH_PX = 512
+REACH_PX = 256
 """A small area takes the class of the nearest pixel that stays, looked for so many rows away."""
 Labels = NDArray[np.uint8]
 
@@ -113,7 +113,7 @@ def _joined(
     links = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
     graph = sparse.coo_array((np.ones(links.shape[1], np.bool_), tuple(links)), (count, count))
     objects, root = connected_components(graph, directed=False)
-    sums = [np.bincount(root, row, minlength=objects) for row in facts[1:]]
+    sums = [np.bincount(root, row, minlength=objects).astype(np.float64) for row in facts[1:]]
     first = np.full(objects, count, np.int64)
     np.minimum.at(first, root, np.arange(count))
     return Regions(

@@ -237,7 +237,8 @@ def prepare(images: FuseImages, params: FuseParams) -> Prepared:
         name: image.pixels.astype(np.float32) / np.float32(dn_scale)
         for name, image in placed.items()
     }
-    inputs = FusionInputs(**reflectance, valid=np.ascontiguousarray(valid), scale=scale)
+    valid = np.ascontiguousarray(valid)
+    inputs = FusionInputs(**reflectance, valid=valid, scale=scale, spread=None)
     return Prepared(inputs, FuseImages(**placed), dn_scale, tuple(dict.fromkeys(notes)))
 
 
