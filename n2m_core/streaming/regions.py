@@ -110,6 +110,9 @@ def _joined(
 ) -> Regions:
     """Make objects of areas."""
     count = facts.shape[1]
+    if count == 0:
+        nothing = np.zeros(0, np.int64)
+        return Regions(offsets, nothing, nothing, nothing * 1.0, nothing * 1.0, nothing, nothing)
     links = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
     graph = sparse.coo_array((np.ones(links.shape[1], np.bool_), tuple(links)), (count, count))
     objects, root = connected_components(graph, directed=False)
@@ -218,9 +221,7 @@ def polygons_of(
         # Pixel edges are whole numbers, so that seams vanish without a trace.
         whole[key] = shapely.union_all(outlines).simplify(0.0)
     order = sorted(whole, key=lambda key: (regions.classes[key], regions.first[key]))
-    placed = shapely.transform(
-        np.array([whole[key] for key in order], dtype=object), lambda at: _placed(at, grid)
-    )
+    placed = [shapely.transform(whole[key], lambda at: _placed(at, grid)) for key in order]
     area = "area_m2" if ground_areas_m2(grid) is not None else "area_px"
     return gpd.GeoDataFrame(
         {
@@ -229,7 +230,7 @@ def polygons_of(
             area: regions.areas[order],
             "confidence": regions.confidence[order],
         },
-        geometry=list(placed),
+        geometry=placed,
         crs=grid.crs,
     )
 

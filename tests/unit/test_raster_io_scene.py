@@ -178,8 +178,7 @@ class TestAlignment:
         # A mean that lies between two numbers may be rounded to either.
         np.testing.assert_array_equal(part.valid, whole.valid[7:31, 11:40])
         gap = (part.pixels.astype(int) - whole.pixels[:, 7:31, 11:40])[:, part.valid]
-        assert np.abs(gap).max() <= 1
-        assert (gap == 0).mean() > 0.9
+        assert np.abs(gap).max() <= (resampling == "bilinear")
         assert seen.header.transform == UTM
 
     def test_window_beyond_the_other_scene_has_no_data(self, write_raster: RasterFactory) -> None:
