@@ -48,6 +48,7 @@ from n2m_core.raster_io.tracing import trace_polygons
 from n2m_core.raster_io.warping import (
     Resampling,
     align_to,
+    pixel_match_note,
     resample,
     same_grid,
     to_web_mercator,
@@ -77,6 +78,7 @@ __all__ = [
     "header_part",
     "lonlat_bounds",
     "on_grid",
+    "pixel_match_note",
     "quiet_gdal",
     "read_image",
     "read_labels",

@@ -97,11 +97,14 @@ def _match_pixels(image: GeoImage, grid: GeoImage) -> GeoImage:
     moved = replace(image, crs=grid.crs, transform=grid.transform, resolution_m=grid.resolution_m)
     if image.crs is None and grid.crs is None and image.transform == grid.transform:
         return moved
-    return moved.with_notes(
-        "Only one image of the pair has a georeference; they were matched pixel by pixel."
-        if image.crs != grid.crs
-        else "The images of the pair were matched pixel by pixel."
-    )
+    return moved.with_notes(pixel_match_note(image, grid))
+
+
+def pixel_match_note(first: GeoImage, second: GeoImage) -> str:
+    """Say why the images of a pair were matched without a georeference."""
+    if first.crs != second.crs:
+        return "Only one image of the pair has a georeference; they were matched pixel by pixel."
+    return "The images of the pair were matched pixel by pixel."
 
 
 def resample(

@@ -29,10 +29,11 @@ _opened: dict[Job, BlockWork] = {}
 
 def compute_block(job: Job, number: int) -> BlockResult:
     """Work on a block in a worker, which keeps the job open for the next one."""
-    if job not in _opened:
+    work = _opened.get(job)
+    if work is None:
+        work = job.open()
         _opened.clear()
-        _opened[job] = job.open()
-    work = _opened[job]
+        _opened[job] = work
     return work.compute(number, work.read(number), None)
 
 

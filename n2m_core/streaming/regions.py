@@ -112,7 +112,7 @@ def _joined(
     count = facts.shape[1]
     if count == 0:
         nothing = np.zeros(0, np.int64)
-        return Regions(offsets, nothing, nothing, nothing * 1.0, nothing * 1.0, nothing, nothing)
+        return Regions(offsets, nothing, nothing, np.zeros(0), np.zeros(0), nothing, nothing)
     links = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
     graph = sparse.coo_array((np.ones(links.shape[1], np.bool_), tuple(links)), (count, count))
     objects, root = connected_components(graph, directed=False)

@@ -10,7 +10,7 @@ import numpy as np
 from n2m_core.checkpoints import CheckpointCard, LoadedModel, Task, load
 from n2m_core.errors import CheckpointError
 from n2m_core.geo_image import GeoImage
-from n2m_core.raster_io import MAX_SCENE_PIXELS, Scene, SceneFile, on_grid
+from n2m_core.raster_io import MAX_SCENE_PIXELS, Scene, SceneFile, on_grid, pixel_match_note
 from n2m_core.tasks.change import ON_BEFORE
 from n2m_core.tasks.inference import choose_bands
 from n2m_core.tasks.lattice import Lattice, plan_lattice
@@ -63,7 +63,8 @@ def aligned(files: Sequence[SceneFile]) -> tuple[list[Scene], list[str]]:
     if [before, after] == scenes:
         return scenes, []
     is_placed = all(scene.header.is_georeferenced for scene in scenes)
-    note = ON_BEFORE if is_placed else "The images of the pair were matched pixel by pixel."
+    first, second = (scene.header for scene in scenes)
+    note = ON_BEFORE if is_placed else pixel_match_note(first, second)
     return [before, after], [note]
 
 

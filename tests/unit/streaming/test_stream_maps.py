@@ -172,8 +172,11 @@ def test_pair_of_which_one_has_no_place(write_raster: RasterFactory, tmp_path: P
     later = write_raster(after, "after.tif")
     model = untrained("change")
     expected = change.run(read_image(earlier), read_image(later), model)
-    streamed([earlier, later], model, tmp_path)
+    result = streamed([earlier, later], model, tmp_path)
     check_equal(expected, tmp_path)
+    note = "Only one image of the pair has a georeference; they were matched pixel by pixel."
+    assert note in expected.notes
+    assert note in result.notes
 
 
 def test_pair_without_common_ground_is_refused(write_raster: RasterFactory) -> None:
