@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from n2m_core.checkpoints import CheckpointCard, LoadedModel
 from n2m_core.datasets.base import values_of
-from n2m_core.datasets.rough import table_of_values
+from n2m_core.datasets.rough import MOST_VALUES, table_of_values
 from n2m_core.errors import GridError, LabelError
 from n2m_core.geo_image import GeoImage, Mask, Progress
 from n2m_core.models.idgbr import Refiner
@@ -200,9 +200,12 @@ def _values(file: SceneFile, rough: Scene, card: CheckpointCard) -> tuple[dict[i
     height, width = header.valid.shape
     for box in boxes((height, width), VALUES_BOX_PX):
         read = rough.read(box)
-        known.update(values_of(read.pixels[0][read.valid]).tolist())
-        missing.update(values_of(read.pixels[0][~read.valid]).tolist())
+        known.update(values_of(read.pixels[0][read.valid])[: MOST_VALUES + 1].tolist())
+        missing.update(values_of(read.pixels[0][~read.valid])[: MOST_VALUES + 1].tolist())
         all_zero &= bool(((read.pixels[0] == 0) == ~read.valid).all())
+        if len(known) > MOST_VALUES:
+            # A picture or probabilities, which is refused for its many values.
+            break
     zeros_count = all_zero and bool(missing)
     found = np.array(sorted(known | (missing if zeros_count else set())))
     if not found.size:

@@ -128,6 +128,10 @@ def test_rough_map_of_another_kind_is_refused(write_raster: RasterFactory) -> No
     others = SceneFile(str(write_raster(values, "others.tif")))
     with pytest.raises(LabelError, match="other classes"):
         refine.prepare(image, others, model, RefineParams())
+    shares = np.random.default_rng(1).random((1, 64, 64)).astype(np.float32)
+    unclear = SceneFile(str(write_raster(shares, "shares.tif")))
+    with pytest.raises(LabelError, match="a picture or probabilities"):
+        refine.prepare(image, unclear, model, RefineParams())
 
 
 def test_mask_written_with_nodata_zero_is_a_map(write_raster: RasterFactory) -> None:
