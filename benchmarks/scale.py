@@ -14,6 +14,7 @@ with the cost of 1,000 km2 at P a machine-hour.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import subprocess
 import sys
@@ -55,6 +56,8 @@ FUSION = "starfm"
 SIZES_MP, MINUTES, PRICE = (1, 4, 16), 20.0, 0.10
 TILE_PX, PLAIN_MP = 256, 4.0
 MATRIX, REPEATS = 2048, 5
+REPEAT_PX = 1024
+"""Side of the procedural scene that is repeated."""
 REFINE_STEPS = 10
 FUSION_RESOLUTION_M = 30.0
 Json = dict[str, Any]
@@ -109,20 +112,27 @@ def reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
+@functools.cache
+def procedural(size: int, resolution_m: float) -> NDArray[np.uint8]:
+    """Draw a settlement, uint8 [3, size, size]."""
+    pixels: NDArray[np.uint8] = next(held_out(1, size=size, resolution_m=resolution_m)).image.pixels
+    return pixels
+
+
 def make_scene(path: Path, megapixels: float, resolution_m: float, *, shift: int = 0) -> int:
     """Write a tiled scene by repeating a procedural one; gives its side."""
     side = round((megapixels * 1e6) ** 0.5)
-    tile = next(held_out(1, size=1024, resolution_m=min(resolution_m, 1.0))).image.pixels
-    tile = np.roll(tile, shift, axis=2)
+    tile = np.roll(procedural(min(REPEAT_PX, side), min(resolution_m, 1.0)), shift, axis=2)
+    edge = tile.shape[1]
     profile = {
         "driver": "GTiff", "width": side, "height": side, "count": len(tile), "dtype": "uint8",
         "crs": "EPSG:32633", "tiled": True, "compress": "DEFLATE", "photometric": "RGB",
         "transform": Affine(resolution_m, 0, 500_000, 0, -resolution_m, 5_000_000),
     }  # fmt: skip
     with rasterio.open(path, "w", **profile) as dataset:
-        for top in range(0, side, 1024):
-            for left in range(0, side, 1024):
-                height, width = min(1024, side - top), min(1024, side - left)
+        for top in range(0, side, edge):
+            for left in range(0, side, edge):
+                height, width = min(edge, side - top), min(edge, side - left)
                 window = Window(left, top, width, height)
                 dataset.write(tile[:, :height, :width], window=window)
     return side
