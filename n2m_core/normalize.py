@@ -163,7 +163,7 @@ def percentile_limits(
     Returns:
         float64 [C, 2]; zeros when no pixel is valid.
     """
-    step = max(1, int(np.ceil(np.sqrt(valid.size / MAX_SAMPLES))))
+    step = sample_step(valid.size)
     chosen = valid[::step, ::step]
     if not chosen.any():
         step, chosen = 1, valid
@@ -172,6 +172,14 @@ def percentile_limits(
     return np.array(
         [np.percentile(band[::step, ::step][chosen], [low, high]) for band in pixels], np.float64
     )
+
+
+def sample_step(pixels: int) -> int:
+    """Give the step of the regular grid that percentiles of so many pixels come from.
+
+    Odd sides leave a little more than `MAX_SAMPLES`; such a sample is taken as it is.
+    """
+    return max(1, int(np.ceil(np.sqrt(pixels / MAX_SAMPLES) - 0.01)))
 
 
 def bands_by_name(names: tuple[str, ...], wanted: tuple[str, ...]) -> list[int] | None:

@@ -38,13 +38,34 @@ class Window:
     width: int
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """Windows along one axis: their starts (image pixels), length and weights [N, length]."""
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Windows along one axis.
+
+    Attributes:
+        starts: first pixel of each, image pixels, rising.
+        length: of every window, pixels.
+        weights: float32 [N, length]; those of all windows sum to one at every pixel.
+    """
 
     starts: tuple[int, ...]
     length: int
     weights: NDArray[np.float32]
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First pixel of the first window, and the one behind the last window."""
+        return self.starts[0], self.starts[-1] + self.length
+
+    def touching(self, first: int, stop: int) -> Placement:
+        """Keep the windows that have a say in the pixels from `first` to `stop` (exclusive)."""
+        kept = [i for i, at in enumerate(self.starts) if at < stop and at + self.length > first]
+        starts = tuple(self.starts[i] for i in kept)
+        return Placement(starts, self.length, self.weights[kept])
+
+    def moved(self, by: int) -> Placement:
+        """Count the pixels from another one."""
+        return Placement(tuple(at + by for at in self.starts), self.length, self.weights)
 
 
 def windows(
@@ -170,11 +191,62 @@ def predict_strips(
     _check(height, width, size, overlap, multiple)
     rows = _axis(height, size, overlap, multiple, origin[0])
     columns = _axis(width, size, overlap, multiple, origin[1])
+    yield from predict_placed(
+        predict, read_rows, shape, rows, columns, batch=batch, origin=origin, progress=progress
+    )
+
+
+def place(extent: int, size: int, overlap: int, multiple: int, origin: int) -> Placement:
+    """Place the windows of `predict_tiled` along one axis.
+
+    Args:
+        extent: pixels of the image along the axis.
+        size: side of a window, pixels.
+        overlap: overlap of neighbours, pixels.
+        multiple: sides and scene positions of the windows are multiples of this.
+        origin: scene position of the image's first pixel.
+
+    Raises:
+        ParameterError: sizes that do not fit each other.
+    """
+    _check(extent, extent, size, overlap, multiple)
+    return _axis(extent, size, overlap, multiple, origin)
+
+
+def predict_placed(
+    predict: Predictor,
+    read_rows: Callable[[NDArray[np.intp]], NDArray[np.float32]],
+    shape: Sequence[int],
+    rows: Placement,
+    columns: Placement,
+    *,
+    batch: int = 4,
+    origin: tuple[int, int] = (0, 0),
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Predict from windows that are already placed; those of a part of a scene, say.
+
+    Pixels whose windows are not all among them get a part of their sum only.
+
+    Args:
+        predict: see `predict_tiled`.
+        read_rows: gets row numbers inside the image [N], gives float32 [C, N, W].
+        shape: (height, width) of the image.
+        rows: windows down the image.
+        columns: windows across it.
+        batch: windows predicted at once.
+        origin: scene position of the image's first pixel.
+        progress: told after every batch.
+
+    Yields:
+        (first row, float32 [K, rows, W]), gapless from the first window.
+    """
+    height, width = shape
     runner = _RowRunner(predict, columns, width, origin, batch, progress)
     total = len(rows.starts) * len(columns.starts)
     pending: NDArray[np.float32] | None = None
     for index, start in enumerate(rows.starts):
-        band = read_rows(_reflect(np.arange(start, start + rows.length), height))
+        band = read_rows(reflect(np.arange(start, start + rows.length), height))
         fresh = runner.run(band, start, index * len(columns.starts), total)
         fresh *= rows.weights[index][:, None]
         if pending is not None:
@@ -191,7 +263,7 @@ class _RowRunner:
     """Predicts one row of windows and blends it across the columns."""
 
     predict: Predictor
-    columns: _Axis
+    columns: Placement
     width: int
     origin: tuple[int, int]
     batch: int
@@ -225,7 +297,7 @@ class _RowRunner:
         stop = column + self.columns.length
         if column >= 0 and stop <= self.width:
             return band[:, :, column:stop]
-        return band[:, :, _reflect(np.arange(column, stop), self.width)]
+        return band[:, :, reflect(np.arange(column, stop), self.width)]
 
 
 def _check(height: int, width: int, size: int, overlap: int, multiple: int) -> None:
@@ -241,7 +313,7 @@ def _check(height: int, width: int, size: int, overlap: int, multiple: int) -> N
         )
 
 
-def _axis(extent: int, size: int, overlap: int, multiple: int, origin: int) -> _Axis:
+def _axis(extent: int, size: int, overlap: int, multiple: int, origin: int) -> Placement:
     """Place the windows along one axis: the lattice, and one more flush with each end."""
     front = origin % multiple
     padded = -(-(front + extent) // multiple) * multiple
@@ -257,7 +329,7 @@ def _axis(extent: int, size: int, overlap: int, multiple: int, origin: int) -> _
     if inner and last - inner[-1] <= near and last - [first, *inner][-2] <= reach:
         inner = inner[:-1]
     starts = (first, *inner, *([last] if last > first else []))
-    return _Axis(starts, length, _weights(starts, length, overlap))
+    return Placement(starts, length, _weights(starts, length, overlap))
 
 
 def _weights(starts: Sequence[int], length: int, overlap: int) -> NDArray[np.float32]:
@@ -274,8 +346,16 @@ def _weights(starts: Sequence[int], length: int, overlap: int) -> NDArray[np.flo
     )
 
 
-def _reflect(positions: NDArray[np.intp], extent: int) -> NDArray[np.intp]:
-    """Fold positions beyond an axis back into it, as a mirror on its first and last pixel."""
+def reflect(positions: NDArray[np.intp], extent: int) -> NDArray[np.intp]:
+    """Fold positions beyond an axis back into it, as a mirror on its first and last pixel.
+
+    Args:
+        positions: pixel numbers, int [N].
+        extent: pixels of the axis.
+
+    Returns:
+        int [N] in 0..extent - 1.
+    """
     if extent == 1:
         return np.zeros_like(positions)
     period = 2 * (extent - 1)

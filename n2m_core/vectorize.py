@@ -76,9 +76,9 @@ def to_polygons(
             "in metres, or leave the least area at 0."
         )
     wanted = [index for index in class_names if index != background]
-    regions, classes = _connected_regions(labels, wanted)
+    regions, classes = connected_regions(labels, wanted)
     pixel_m2 = np.ones(labels.shape[0]) if areas is None else areas
-    sizes, means = _measure(regions, len(classes), pixel_m2, confidence)
+    sizes, means = measure_regions(regions, len(classes), pixel_m2, confidence)
     kept = sizes >= min_area_m2
     kept[0] = False
     outlines = dict(trace_polygons(np.where(kept[regions], regions, 0), grid.transform))
@@ -95,13 +95,23 @@ def to_polygons(
     )
 
 
-def _measure(
+def measure_regions(
     regions: NDArray[np.int32],
     count: int,
     pixel_m2: NDArray[np.float64],
     confidence: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Add up the area of every region and average its confidence, float64 [count] each."""
+    """Add up the area of every region and average its confidence.
+
+    Args:
+        regions: number of each pixel's region, int32 [H, W]; 0 is none.
+        count: of the numbers, 0 included.
+        pixel_m2: area of the pixels of each row, float64 [H].
+        confidence: float32 [H, W]; the means are NaN without it.
+
+    Returns:
+        Areas and means, float64 [count] each.
+    """
     flat = regions.ravel()
     weights = np.repeat(pixel_m2, regions.shape[1])
     sizes = np.bincount(flat, weights, minlength=count).astype(np.float64)
@@ -111,10 +121,18 @@ def _measure(
     return sizes, np.bincount(flat, confidence.ravel(), minlength=count) / numbers
 
 
-def _connected_regions(
+def connected_regions(
     labels: NDArray[np.uint8], wanted: list[int]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Number the regions of the wanted classes from 1, int32 [H, W], and give each its class."""
+    """Number the regions of the wanted classes from 1.
+
+    Args:
+        labels: class of each pixel, uint8 [H, W].
+        wanted: classes, in the order in which their regions are numbered.
+
+    Returns:
+        Number of each pixel's region, int32 [H, W], 0 for none; and the class of every number.
+    """
     regions = np.zeros(labels.shape, np.int32)
     classes = [0]
     for index in wanted:

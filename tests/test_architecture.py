@@ -45,7 +45,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "vectorize",
         )
     ),
-    frozenset({"n2m_core.review", "n2m_core.tasks", "n2m_core.training"}),
+    frozenset({"n2m_core.review", "n2m_core.streaming", "n2m_core.tasks", "n2m_core.training"}),
     frozenset({"n2m_core.cli", "n2m_core.__main__"}),
     frozenset({"pages._ui"}),
     frozenset({"app", "pages"}),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from n2m_core.cli import options
+from n2m_core.cli import options, streaming
 from n2m_core.cli.files import RASTER_SUFFIXES, check_outputs
 from n2m_core.cli.output import Output, score, table
 
@@ -24,6 +24,8 @@ EXAMPLE = (
     "--coarse2 august_modis.tif --coarse1 july_modis.tif --method estarfm --out july.tif"
 )
 EVALUATE_EXAMPLE = "Example: n2m evaluate fusion --method starfm --root triplets --json"
+
+ROLES = ("fine0", "coarse0", "fine2", "coarse2", "coarse1")
 
 Fine0 = Annotated[Path, typer.Option("--fine0", metavar="F0", help="Fine image, first date.")]
 Coarse0 = Annotated[Path, typer.Option("--coarse0", metavar="C0", help="Coarse image, first date.")]
@@ -95,13 +97,15 @@ def fuse(
     ] = None,
     bands: options.Bands = None,
     nodata: options.Nodata = None,
+    engine: streaming.Engine = "auto",
+    scheduler: streaming.Scheduler = None,
+    is_resumed: streaming.Resume = False,
+    block: streaming.BlockSide = None,
     is_json: options.Json = False,
 ) -> None:
     """Make the missing fine image of a date from its coarse one and two dates around it."""
     chosen, output = options.whole_numbers(bands, "--bands"), Output(is_json=is_json)
-    inputs = {
-        "fine0": fine0, "coarse0": coarse0, "fine2": fine2, "coarse2": coarse2, "coarse1": coarse1,
-    }  # fmt: skip
+    inputs = dict(zip(ROLES, (fine0, coarse0, fine2, coarse2, coarse1), strict=True))
     known = [*inputs.values(), *([] if truth is None else [truth])]
     check_outputs({"--out": (out, RASTER_SUFFIXES)}, known)
     days = _dates(dates)
@@ -110,13 +114,32 @@ def fuse(
     from n2m_core.tasks.fuse import FuseImages, FuseParams, run, score_result
 
     params = FuseParams(method, window, scale, dn_scale, days, checkpoint, steps, eta, seed)
+    asked = streaming.Asked(engine, scheduler, is_resumed, block)
+    if _streams(asked, inputs, method, truth):
+        from n2m_core.cli.streamed_fusing import stream_fusion
+
+        stream_fusion(inputs, chosen, nodata, params, out, asked, output)
+        return
+    asked.refuse_in_memory()
     images = {name: read_image(path, bands=chosen, nodata=nodata) for name, path in inputs.items()}
     true_image = None if truth is None else read_image(truth, bands=chosen, nodata=nodata)
     result = run(FuseImages(**images), params, output.progress)
     report = None if true_image is None else score_result(result, true_image)
     write_geotiff(out, result.image, tags=result.tags)
     payload = _payload(result, {name: str(path) for name, path in inputs.items()}, out, report)
-    output.finish(payload, _fuse_lines(payload), result.notes)
+    output.finish(payload, fuse_lines(payload), result.notes)
+
+
+def _streams(
+    asked: streaming.Asked, inputs: dict[str, Path], method: str, truth: Path | None
+) -> bool:
+    """Decide whether a fusion is streamed; FSDAF and a truth need the whole images."""
+    if asked.engine == "auto" and (method == "fsdaf" or truth is not None):
+        return False
+    is_streamed = asked.streams(*inputs.values())
+    if is_streamed and truth is not None:
+        raise typer.BadParameter("a truth is for --engine memory.", param_hint="--engine")
+    return is_streamed
 
 
 def _dates(text: str | None) -> tuple[date, date, date] | None:
@@ -158,7 +181,7 @@ def _payload(
     }
 
 
-def _fuse_lines(payload: dict[str, Any]) -> list[str]:
+def fuse_lines(payload: dict[str, Any]) -> list[str]:
     """The result for a person."""
     head = (
         f"{payload['width']} x {payload['height']} px, {len(payload['bands'])} bands by "

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from n2m_core.cli import options
+from n2m_core.cli import options, streaming
 from n2m_core.cli.files import RASTER_SUFFIXES, VECTOR_SUFFIXES, check_outputs
-from n2m_core.cli.output import Output, table
+from n2m_core.cli.output import Output
+from n2m_core.cli.report import map_lines, path_text
 
 if TYPE_CHECKING:
     from n2m_core.tasks.result import MapResult
@@ -31,6 +32,11 @@ class MapFiles:
     out: Path
     probabilities: Path | None
     vector: Path | None
+
+    @property
+    def all(self) -> tuple[Path, Path | None, Path | None]:
+        """Map, probabilities, polygons."""
+        return self.out, self.probabilities, self.vector
 
     def check(self, *inputs: Path) -> None:
         """Refuse, before any work, what could not be written or would destroy an input."""
@@ -56,10 +62,15 @@ def segment(
     nodata: options.Nodata = None,
     threshold: options.Threshold = None,
     min_area: options.MinArea = 0.0,
+    engine: streaming.Engine = "auto",
+    scheduler: streaming.Scheduler = None,
+    is_resumed: streaming.Resume = False,
+    block: streaming.BlockSide = None,
     is_json: options.Json = False,
 ) -> None:
     """Map the classes of one image; the map lies exactly on the image's grid."""
     chosen = options.whole_numbers(bands, "--bands")
+    asked = streaming.Asked(engine, scheduler, is_resumed, block)
     files, output = MapFiles(out, probabilities, vector), Output(is_json=is_json)
     files.check(image)
 
@@ -71,6 +82,12 @@ def segment(
 
     params = MapParams(timestep, seed, threshold, resolution, min_area)
     mapping.check_task(checkpoints.read_card(checkpoint, "segment"), "segment")
+    if asked.streams(image):
+        scenes = (streaming.scene_file(image, chosen, nodata),)
+        named = {"image": image}
+        streaming.stream_map(named, scenes, checkpoint, params, device, files.all, asked, output)
+        return
+    asked.refuse_in_memory()
     picture = read_image(image, bands=chosen, nodata=nodata)
     model = checkpoints.load(checkpoint, "segment", device=device)
     result = run(picture, model, params, output.progress)
@@ -92,10 +109,15 @@ def change(
     nodata: options.Nodata = None,
     threshold: options.Threshold = None,
     min_area: options.MinArea = 0.0,
+    engine: streaming.Engine = "auto",
+    scheduler: streaming.Scheduler = None,
+    is_resumed: streaming.Resume = False,
+    block: streaming.BlockSide = None,
     is_json: options.Json = False,
 ) -> None:
     """Map what changed between two images of a place; the map lies on the grid of BEFORE."""
     chosen = options.whole_numbers(bands, "--bands")
+    asked = streaming.Asked(engine, scheduler, is_resumed, block)
     files, output = MapFiles(out, probabilities, vector), Output(is_json=is_json)
     files.check(before, after)
 
@@ -107,6 +129,12 @@ def change(
 
     params = MapParams(timestep, seed, threshold, resolution, min_area)
     mapping.check_task(checkpoints.read_card(checkpoint, "change"), "change")
+    if asked.streams(before, after):
+        named = {"before": before, "after": after}
+        scenes = tuple(streaming.scene_file(each, chosen, nodata) for each in named.values())
+        streaming.stream_map(named, scenes, checkpoint, params, device, files.all, asked, output)
+        return
+    asked.refuse_in_memory()
     earlier, later = (read_image(path, bands=chosen, nodata=nodata) for path in (before, after))
     model = checkpoints.load(checkpoint, "change", device=device)
     result = run(earlier, later, model, params, output.progress)
@@ -138,8 +166,8 @@ def _finish(result: MapResult, files: MapFiles, inputs: dict[str, str], output: 
         "mixed": result.is_mixed,
         **inputs,
         "out": str(files.out),
-        "probabilities": _text(files.probabilities),
-        "vector": _text(files.vector),
+        "probabilities": path_text(files.probabilities),
+        "vector": path_text(files.vector),
         "polygons": None if polygons is None else len(polygons),
         "height": result.image.height,
         "width": result.image.width,
@@ -148,29 +176,4 @@ def _finish(result: MapResult, files: MapFiles, inputs: dict[str, str], output: 
         "notes": list(result.notes),
         "seconds": round(result.seconds, 3),
     }
-    output.finish(payload, _lines(payload), result.notes)
-
-
-def _text(path: Path | None) -> str | None:
-    """A path for JSON."""
-    return None if path is None else str(path)
-
-
-def _lines(payload: dict[str, Any]) -> list[str]:
-    """The result for a person."""
-    rows = [
-        (
-            str(entry["name"]),
-            f"{entry['share']:.1%}",
-            f"{entry['pixels']} px",
-            "" if entry["area_m2"] is None else f"{entry['area_m2']:.0f} m2",
-        )
-        for entry in payload["classes"]
-    ]
-    written = [payload[key] for key in ("out", "probabilities", "vector") if payload[key]]
-    step = f"timestep {payload['timestep']}" + (", x_t mixed" if payload["mixed"] else "")
-    head = (
-        f"{payload['width']} x {payload['height']} px by {payload['checkpoint']} ({step}, "
-        f"{payload['license']}) in {payload['seconds']:.1f} s"
-    )
-    return [head, *table(("class", "share", "pixels", "area"), rows), f"Wrote {', '.join(written)}"]
+    output.finish(payload, map_lines(payload), result.notes)

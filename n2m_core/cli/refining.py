@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from n2m_core.cli import options, scores
+from n2m_core.cli import options, scores, streaming
 from n2m_core.cli.files import RASTER_SUFFIXES, VECTOR_SUFFIXES, check_outputs
 from n2m_core.cli.output import Output, score, table
+from n2m_core.cli.report import class_table, path_text
 
 if TYPE_CHECKING:
     from n2m_core.geo_image import GeoImage
@@ -40,6 +41,62 @@ Samples = Annotated[
 RepairK = Annotated[
     float, typer.Option("--k", metavar="K", help="Weight of broken pixels in the repair score.")
 ]
+Uncertainty = Annotated[
+    Path | None,
+    typer.Option(
+        "--uncertainty",
+        metavar="U.tif",
+        help="Also write how many samples differ from the map; needs --samples.",
+    ),
+]
+Truth = Annotated[
+    Path | None,
+    typer.Option("--truth", metavar="LABEL", help="What is really there, to count repairs."),
+]
+
+
+@dataclass(frozen=True)
+class RefineFiles:
+    """What a refinement reads and writes."""
+
+    image: Path
+    rough: Path
+    truth: Path | None
+    out: Path
+    probabilities: Path | None
+    vector: Path | None
+    uncertainty: Path | None
+
+    def check(self, samples: int) -> None:
+        """Refuse, before any work, what could not be written or would destroy an input."""
+        outputs = {
+            "--out": (self.out, RASTER_SUFFIXES),
+            "--probabilities": (self.probabilities, RASTER_SUFFIXES),
+            "--vector": (self.vector, VECTOR_SUFFIXES),
+            "--uncertainty": (self.uncertainty, RASTER_SUFFIXES),
+        }
+        inputs = [self.image, self.rough, *([] if self.truth is None else [self.truth])]
+        check_outputs(outputs, inputs)
+        if self.uncertainty is not None and samples < 2:
+            raise typer.BadParameter("needs at least --samples 2.", param_hint="--uncertainty")
+
+    def streams(self, asked: streaming.Asked) -> bool:
+        """Decide whether the refinement is streamed; polygons and a truth need whole images."""
+        can_be_cut = self.truth is None and self.rough.suffix.lower() in RASTER_SUFFIXES
+        if asked.engine == "auto" and not can_be_cut:
+            return False
+        is_streamed = asked.streams(self.image)
+        if is_streamed and not can_be_cut:
+            raise typer.BadParameter(
+                "a truth, and a rough map of polygons, are for --engine memory.",
+                param_hint="--engine",
+            )
+        return is_streamed
+
+    def facts(self) -> dict[str, str | None]:
+        """The files for JSON."""
+        names = ("image", "rough", "out", "probabilities", "vector", "uncertainty")
+        return {name: path_text(getattr(self, name)) for name in names}
 
 
 def refine(
@@ -52,57 +109,47 @@ def refine(
     out: options.MapFile,
     probabilities: options.ProbabilityFile = None,
     vector: options.VectorFile = None,
-    uncertainty: Annotated[
-        Path | None,
-        typer.Option(
-            "--uncertainty",
-            metavar="U.tif",
-            help="Also write how many samples differ from the map; needs --samples.",
-        ),
-    ] = None,
+    uncertainty: Uncertainty = None,
     steps: Steps = None,
     guidance: Guidance = None,
     samples: Samples = 1,
-    truth: Annotated[
-        Path | None,
-        typer.Option("--truth", metavar="LABEL", help="What is really there, to count repairs."),
-    ] = None,
+    truth: Truth = None,
     k: RepairK = 1.0,
     device: options.Device = "auto",
     seed: options.Seed = 0,
     resolution: options.Resolution = None,
     bands: options.Bands = None,
     nodata: options.Nodata = None,
+    engine: streaming.Engine = "auto",
+    scheduler: streaming.Scheduler = None,
+    is_resumed: streaming.Resume = False,
+    block: streaming.BlockSide = None,
     is_json: options.Json = False,
 ) -> None:
     """Regenerate the boundaries of a rough map; the result lies on the image's grid."""
     chosen = options.whole_numbers(bands, "--bands")
     output = Output(is_json=is_json)
-    outputs = {
-        "--out": (out, RASTER_SUFFIXES),
-        "--probabilities": (probabilities, RASTER_SUFFIXES),
-        "--vector": (vector, VECTOR_SUFFIXES),
-        "--uncertainty": (uncertainty, RASTER_SUFFIXES),
-    }
-    check_outputs(outputs, [image, rough, *([] if truth is None else [truth])])
-    if uncertainty is not None and samples < 2:
-        raise typer.BadParameter("needs at least --samples 2.", param_hint="--uncertainty")
+    files = RefineFiles(image, rough, truth, out, probabilities, vector, uncertainty)
+    files.check(samples)
 
     from n2m_core.raster_io import read_image
     from n2m_core.tasks.refine import RefineParams
 
     params = RefineParams(steps, guidance, seed, samples, resolution)
+    asked = streaming.Asked(engine, scheduler, is_resumed, block)
+    if files.streams(asked):
+        from n2m_core.cli.streamed_refining import stream_refinement
+
+        scene = streaming.scene_file(image, chosen, nodata)
+        stream_refinement(files, scene, checkpoint, params, device, asked, output)
+        return
+    asked.refuse_in_memory()
     picture = read_image(image, bands=chosen, nodata=nodata)
     result = _refined(picture, rough, checkpoint, device, params, output)
-    payload = {
-        **_facts(result),
-        "image": str(image),
-        "rough": str(rough),
-        "repair": None if truth is None else _repair(truth, result, k),
-        **{name.removeprefix("--"): _text(path) for name, (path, _) in outputs.items()},
-    }
+    repair = None if truth is None else _repair(truth, result, k)
+    payload = {**_facts(result), **files.facts(), "repair": repair}
     payload["polygons"] = _write(result, out, probabilities, vector, uncertainty)
-    output.finish(payload, _lines(payload), payload["notes"])
+    output.finish(payload, refined_lines(payload), payload["notes"])
 
 
 def _refined(
@@ -183,29 +230,15 @@ def _write(
     return None if polygons is None else len(polygons)
 
 
-def _text(path: Path | None) -> str | None:
-    """A path for JSON."""
-    return None if path is None else str(path)
-
-
-def _lines(payload: dict[str, Any]) -> list[str]:
+def refined_lines(payload: dict[str, Any]) -> list[str]:
     """The result for a person."""
-    rows = [
-        (
-            str(entry["name"]),
-            f"{entry['share']:.1%}",
-            f"{entry['pixels']} px",
-            "" if entry["area_m2"] is None else f"{entry['area_m2']:.0f} m2",
-        )
-        for entry in payload["classes"]
-    ]
     written = ("out", "probabilities", "vector", "uncertainty")
     repair = payload["repair"]
     return [
         f"{payload['width']} x {payload['height']} px by {payload['checkpoint']} "
         f"({payload['steps']} steps, guidance {payload['guidance']:g}, {payload['license']}) in "
         f"{payload['seconds']:.1f} s; {payload['changed']:.1%} of the pixels changed class",
-        *table(("class", "share", "pixels", "area"), rows),
+        *class_table(payload["classes"]),
         *([] if repair is None else [_repair_line(repair)]),
         f"Wrote {', '.join(payload[name] for name in written if payload[name])}",
     ]

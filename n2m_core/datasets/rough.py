@@ -124,7 +124,29 @@ def _classes_of_raster(name: str, raw: GeoImage, classes: Sequence[RoughClass]) 
         return _classes_of_colours(name, raw, classes)
     values = raw.pixels[0]
     valid = _with_label(values, raw.valid)
-    found = values_of(values[valid])
+    table = table_of_values(name, values_of(values[valid]), classes)
+    labels = np.full(values.shape, IGNORE, np.uint8)
+    for value, index in table.items():
+        labels[valid & (values == value)] = index
+    return labels
+
+
+def table_of_values(
+    name: str, found: NDArray[Any], classes: Sequence[RoughClass]
+) -> dict[int, int]:
+    """Tell which class each value of a rough map means.
+
+    Args:
+        name: of the file, for messages.
+        found: every value that it holds, sorted.
+        classes: of the checkpoint that refines.
+
+    Returns:
+        Value to class index; other values mean no class.
+
+    Raises:
+        LabelError: the values are those of a picture, or of other classes.
+    """
     if found.size > MOST_VALUES or (found != np.rint(found)).any():
         raise LabelError(
             f"{name} holds {found.size} different values ({_listed(found)}); it is a picture or "
@@ -137,10 +159,7 @@ def _classes_of_raster(name: str, raw: GeoImage, classes: Sequence[RoughClass]) 
             f"{name} holds the values {_listed(found)}, which are other classes than those to be "
             f"refined: {_expected(classes)}. Give a map of these, or choose another checkpoint."
         )
-    labels = np.full(values.shape, IGNORE, np.uint8)
-    for value, index in table.items():
-        labels[valid & (values == value)] = index
-    return labels
+    return table
 
 
 def _table_of_values(found: Sequence[int], classes: Sequence[RoughClass]) -> dict[int, int] | None:

@@ -156,7 +156,8 @@ class Estarfm:
         fine = _clean(np.stack([inputs.fine0, inputs.fine2]), valid)
         coarse = _clean(np.stack([inputs.coarse0, inputs.coarse2]), valid)
         change = _clean(inputs.coarse1, valid)[None] - coarse
-        layers = _prepare(fine, coarse, change, valid, params)
+        deviation = _deviation(inputs, fine)
+        layers = _prepare(fine, coarse, change, valid, 2 * deviation / params.classes, reach)
         mean_change = window_mean(change, valid, reach)
         inverse = 1 / (np.abs(mean_change) + TEMPORAL_EPSILON)
         share = inverse / inverse.sum(axis=0)
@@ -205,17 +206,25 @@ def similarity(fine: FloatArray, coarse: FloatArray) -> FloatArray:
     return clipped
 
 
+def _deviation(inputs: FusionInputs, fine: FloatArray) -> NDArray[np.float64]:
+    """Standard deviation of both fine images, of the whole scene where it is known, [2, B]."""
+    if inputs.spread is not None:
+        return np.array(inputs.spread, np.float64)
+    valid = inputs.valid
+    found = fine[:, :, valid].std(axis=2, ddof=min(1, valid.sum() - 1), dtype=np.float64)
+    return np.asarray(found, np.float64)
+
+
 def _prepare(
     fine: FloatArray,
     coarse: FloatArray,
     change: FloatArray,
     valid: BoolArray,
-    params: EstarfmParams,
+    threshold: NDArray[np.float64],
+    reach: int,
 ) -> _Layers:
     """Lay out what the window looks at."""
-    reach, bands = params.window_px // 2, fine.shape[1]
-    deviation = fine[:, :, valid].std(axis=2, ddof=min(1, valid.sum() - 1), dtype=np.float64)
-    threshold = 2 * deviation / params.classes
+    bands = fine.shape[1]
     # A band without any variation has only equal pixels; they are all similar.
     threshold = np.where(threshold > 0, threshold, 1).astype(np.float32)
     flat = fine / threshold[:, :, None, None]

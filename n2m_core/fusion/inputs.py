@@ -32,6 +32,8 @@ class FusionInputs:
         coarse1: coarse image of the target date, [C, H, W].
         valid: bool [H, W], False where any input is masked (nodata, cloud).
         scale: sides of a coarse pixel in fine pixels, such as 16.
+        spread: standard deviation of the fine images of dates 0 and 2 over a whole scene that these
+            images are a part of, reflectance, two tuples of C; None when they are the whole.
     """
 
     fine0: FloatArray
@@ -41,6 +43,7 @@ class FusionInputs:
     coarse1: FloatArray
     valid: BoolArray
     scale: int
+    spread: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def __post_init__(self) -> None:
         """Check shapes, the mask and the scale.

@@ -144,6 +144,9 @@ def _prepare(inputs: FusionInputs, band: int, pair: int, params: StarfmParams) -
         np.where(valid, image[band], 0).astype(np.float32) * np.float32(DN)
         for image in (fine, coarse, inputs.coarse1)
     )
+    deviation = f[valid].std(dtype=np.float64)
+    if inputs.spread is not None:
+        deviation = np.float64(DN * inputs.spread[pair // 2][band])
     spectral, temporal = np.abs(f - c), np.abs(c1 - c)
     product = (spectral + 1) * (temporal + 1)
     is_near = product < params.combined_dn
@@ -156,7 +159,7 @@ def _prepare(inputs: FusionInputs, band: int, pair: int, params: StarfmParams) -
         candidate=pad(f + c1 - c, reach),
         far=pad(np.where(is_near, 0, 1 / product), reach),
         near=pad(is_near.astype(np.float32), reach),
-        threshold=np.float32(2 * f[valid].std(dtype=np.float64) / params.classes),
+        threshold=np.float32(2 * deviation / params.classes),
     )
 
 

@@ -23,6 +23,8 @@ from n2m_core.errors import ImageReadError, ImageTooLargeError
 
 MAX_PIXELS = 400_000_000
 """Largest image that is read, pixels: 20 000 x 20 000."""
+MAX_SCENE_PIXELS = 100_000_000_000
+"""Largest scene that is read window by window, pixels."""
 MAX_BANDS = 64
 MAX_BYTES = 6 * 1024**3
 """Most memory that the pixels of one image may take."""
@@ -61,19 +63,46 @@ def open_dataset(path: Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Datase
         ImageReadError: missing, empty, truncated or of another format.
         ImageTooLargeError: more pixels or bands than allowed.
     """
-    driver = _find_driver(path)
+    with _opened(str(path.resolve()), _find_driver(path), path.name, max_pixels) as dataset:
+        yield dataset
+
+
+@contextmanager
+def open_remote(name: str, *, max_pixels: int = MAX_PIXELS) -> Iterator[DatasetReader]:
+    """Open a GeoTIFF through one of GDAL's virtual file systems, such as /vsis3/ or /vsicurl/.
+
+    Never call this with a name that a visitor of a page typed: it reads whatever address it names.
+
+    Args:
+        name: begins with /vsi.
+        max_pixels: refuse larger images from the header alone.
+
+    Yields:
+        The open rasterio dataset.
+
+    Raises:
+        ImageReadError: nothing there, no permission, or no GeoTIFF.
+        ImageTooLargeError: more pixels or bands than allowed.
+    """
+    with _opened(name, "GTiff", name.rsplit("/", 1)[-1], max_pixels) as dataset:
+        yield dataset
+
+
+@contextmanager
+def _opened(target: str, driver: str, name: str, max_pixels: int) -> Iterator[DatasetReader]:
+    """Open with one driver, check the header, and translate what GDAL raises."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with (
                 rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True),
-                rasterio.open(path.resolve(), driver=driver) as dataset,
+                rasterio.open(target, driver=driver) as dataset,
             ):
-                _check_header(dataset, path.name, max_pixels)
+                _check_header(dataset, name, max_pixels)
                 yield dataset
     except (*RASTER_ERRORS, MemoryError) as error:
         raise ImageReadError(
-            f"{path.name} can't be read as an image: it is damaged or cut short. "
+            f"{name} can't be read as an image: it is damaged or cut short. "
             f"Give a complete {FORMATS} file."
         ) from error
 

@@ -65,7 +65,7 @@ def align_to(image: GeoImage, grid: GeoImage, *, resampling: Resampling = "bilin
         return image
     if image.crs is None or grid.crs is None:
         return _match_pixels(image, grid)
-    pixels, valid = _Warp(image, grid.crs, grid.transform, grid.valid.shape, resampling).run()
+    pixels, valid = warp(image, grid, resampling)
     covered = float((valid & grid.valid).mean() / max(float(grid.valid.mean()), 1e-12))
     if not (valid & grid.valid).any():
         raise NoOverlapError(
@@ -97,11 +97,14 @@ def _match_pixels(image: GeoImage, grid: GeoImage) -> GeoImage:
     moved = replace(image, crs=grid.crs, transform=grid.transform, resolution_m=grid.resolution_m)
     if image.crs is None and grid.crs is None and image.transform == grid.transform:
         return moved
-    return moved.with_notes(
-        "Only one image of the pair has a georeference; they were matched pixel by pixel."
-        if image.crs != grid.crs
-        else "The images of the pair were matched pixel by pixel."
-    )
+    return moved.with_notes(pixel_match_note(image, grid))
+
+
+def pixel_match_note(first: GeoImage, second: GeoImage) -> str:
+    """Say why the images of a pair were matched without a georeference."""
+    if first.crs != second.crs:
+        return "Only one image of the pair has a georeference; they were matched pixel by pixel."
+    return "The images of the pair were matched pixel by pixel."
 
 
 def resample(
@@ -194,6 +197,19 @@ def _mercator_grid(image: GeoImage, max_px: int) -> tuple[Affine, int, int]:
     height, width = (max(1, round(side / pixel)) for side in sides)
     scale = Affine.scale(sides[1] / width, -sides[0] / height)
     return Affine.translation(float(x.min()), float(y.max())) @ scale, height, width
+
+
+def warp(image: GeoImage, grid: GeoImage, resampling: Resampling) -> tuple[Pixels, Mask]:
+    """Move the pixels of an image to another grid; both have a CRS.
+
+    Returns:
+        Pixels [C, H, W] and valid [H, W] of the grid's size.
+
+    Raises:
+        GridError: the image can't be projected there.
+    """
+    assert grid.crs is not None
+    return _Warp(image, grid.crs, grid.transform, grid.valid.shape, resampling).run()
 
 
 @dataclass(frozen=True)

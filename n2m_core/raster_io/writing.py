@@ -97,7 +97,7 @@ def _make_cog(
     with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with MemoryFile(ext=".tif") as draft, MemoryFile(ext=".tif") as final:
-            with draft.open(**_profile(image, nodata)) as dataset:
+            with draft.open(**profile_of(image, nodata)) as dataset:
                 _fill(dataset, image, nodata, colormap, tags)
             with draft.open() as dataset:
                 copy_raster(
@@ -133,7 +133,8 @@ def _fill_nodata(image: GeoImage, nodata: float) -> GeoImage:
     return image.with_pixels(filled, image.band_names)
 
 
-def _profile(image: GeoImage, nodata: float | None) -> dict[str, Any]:
+def profile_of(image: GeoImage, nodata: float | None) -> dict[str, Any]:
+    """Give what rasterio needs to make a GeoTIFF on an image's grid."""
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "width": image.width,
@@ -161,9 +162,16 @@ def _fill(
     tags: Mapping[str, str],
 ) -> None:
     dataset.write(image.pixels)
+    write_description(dataset, image, colormap, tags)
+    if nodata is None and not image.valid.all():
+        dataset.write_mask(image.valid)
+
+
+def write_description(
+    dataset: DatasetWriter, image: GeoImage, colormap: Colormap | None, tags: Mapping[str, str]
+) -> None:
+    """Write all that a file holds beside its pixels: names of the bands, colours, texts."""
     dataset.descriptions = image.band_names
     if colormap is not None:
         dataset.write_colormap(1, {index: (*colour, 255) for index, colour in colormap.items()})
-    if nodata is None and not image.valid.all():
-        dataset.write_mask(image.valid)
     dataset.update_tags(**dict(tags))

@@ -14,8 +14,8 @@ from n2m_core.tasks.mapping import check_task, make_map
 from n2m_core.tasks.params import MapParams
 from n2m_core.tasks.result import MapResult
 
-_ON_BEFORE = "The two images lie on different grids; the map lies on the grid of the first."
-
+ON_BEFORE = "The two images lie on different grids; the map lies on the grid of the first."
+NO_COMMON_PIXEL = "The two images share no pixel with data. Choose two images of the same place."
 
 ChangeParams = MapParams
 """Choices for a change detection."""
@@ -68,9 +68,7 @@ def align_pair(before: GeoImage, after: GeoImage) -> tuple[GeoImage, GeoImage]:
     elif not same_grid(before, after):
         moved = align_to(after, before)
         is_placed = before.is_georeferenced and after.is_georeferenced
-        after = moved.with_notes(_ON_BEFORE) if is_placed else moved
+        after = moved.with_notes(ON_BEFORE) if is_placed else moved
     if not (before.valid & after.valid).any():
-        raise NoOverlapError(
-            "The two images share no pixel with data. Choose two images of the same place."
-        )
+        raise NoOverlapError(NO_COMMON_PIXEL)
     return before, after

@@ -147,12 +147,17 @@ class FuseResult:
     @property
     def tags(self) -> dict[str, str]:
         """What an exported file should say about where it came from."""
-        found = {"N2M_FUSION": self.params.method, "N2M_DN_SCALE": f"{self.prepared.dn_scale:g}"}
-        if self.params.dates is not None:
-            found["N2M_DATE"] = self.params.dates[1].isoformat()
-        if self.params.checkpoint is not None:
-            found["N2M_CHECKPOINT"] = self.params.checkpoint
-        return found
+        return tags_of(self.params, self.prepared.dn_scale)
+
+
+def tags_of(params: FuseParams, dn_scale: float) -> dict[str, str]:
+    """Say how a fused image was made."""
+    found = {"N2M_FUSION": params.method, "N2M_DN_SCALE": f"{dn_scale:g}"}
+    if params.dates is not None:
+        found["N2M_DATE"] = params.dates[1].isoformat()
+    if params.checkpoint is not None:
+        found["N2M_CHECKPOINT"] = params.checkpoint
+    return found
 
 
 def run(
@@ -186,7 +191,7 @@ def fuse(prepared: Prepared, params: FuseParams, progress: Progress | None = Non
     seconds = time.perf_counter() - started
     grid = prepared.images.fine0
     return FuseResult(
-        image=_in_units(output.fine1, output.valid, grid, prepared.dn_scale),
+        image=in_units(output.fine1, output.valid, grid, prepared.dn_scale),
         reflectance=output.fine1,
         prepared=prepared,
         params=params,
@@ -208,9 +213,9 @@ def prepare(images: FuseImages, params: FuseParams) -> Prepared:
         N2MError: see `run`.
     """
     given = {each.name: getattr(images, each.name) for each in fields(FuseImages)}
-    _check_bands(given)
+    check_bands(given)
     grid, notes = images.fine0, list(images.fine0.notes)
-    scale = _scale(images, params, notes)
+    scale = coarse_scale(images, params, notes)
     placed = {"fine0": grid}
     for name in ("fine2", "coarse0", "coarse2", "coarse1"):
         if not same_grid(given[name], grid):
@@ -227,16 +232,17 @@ def prepare(images: FuseImages, params: FuseParams) -> Prepared:
         )
     if not valid.all():
         notes.append(f"{1 - valid.mean():.1%} of the pixels are masked in one of the five images.")
-    dn_scale = params.dn_scale or _find_dn_scale(placed, valid)
+    dn_scale = params.dn_scale or find_dn_scale(placed, valid)
     reflectance = {
         name: image.pixels.astype(np.float32) / np.float32(dn_scale)
         for name, image in placed.items()
     }
-    inputs = FusionInputs(**reflectance, valid=np.ascontiguousarray(valid), scale=scale)
+    valid = np.ascontiguousarray(valid)
+    inputs = FusionInputs(**reflectance, valid=valid, scale=scale, spread=None)
     return Prepared(inputs, FuseImages(**placed), dn_scale, tuple(dict.fromkeys(notes)))
 
 
-def _check_bands(given: dict[str, GeoImage]) -> None:
+def check_bands(given: dict[str, GeoImage]) -> None:
     """Refuse images that differ in bands."""
     if len({image.bands for image in given.values()}) != 1:
         counts = ", ".join(f"{name} {image.bands}" for name, image in given.items())
@@ -246,7 +252,7 @@ def _check_bands(given: dict[str, GeoImage]) -> None:
         )
 
 
-def _scale(images: FuseImages, params: FuseParams, notes: list[str]) -> int:
+def coarse_scale(images: FuseImages, params: FuseParams, notes: list[str]) -> int:
     """Sides of a coarse pixel in fine ones: what the person said, or what the grids say."""
     if params.scale is not None:
         return params.scale
@@ -282,7 +288,7 @@ def _check_cover(name: str, image: GeoImage, grid: GeoImage, notes: list[str]) -
         notes.append(f"{name} covers {covered:.1%} of the first fine image; the rest is masked.")
 
 
-def _find_dn_scale(placed: dict[str, GeoImage], valid: BoolArray) -> float:
+def find_dn_scale(placed: dict[str, GeoImage], valid: BoolArray) -> float:
     """The value that means reflectance 1, told from the values themselves.
 
     Raises:
@@ -313,7 +319,7 @@ def _scale_of(image: GeoImage, brightest: float) -> float:
     return DN_SCALES[0] if brightest <= BRIGHTEST else DN_SCALES[2]
 
 
-def _in_units(
+def in_units(
     reflectance: FloatArray, valid: BoolArray, grid: GeoImage, dn_scale: float
 ) -> GeoImage:
     """Put reflectance into the scale and dtype of the first fine image; 0 where not valid."""
@@ -341,7 +347,7 @@ def truth_on_grid(truth: GeoImage, prepared: Prepared) -> tuple[FloatArray, Bool
     moved = align_to(truth, prepared.images.fine0)
     valid = moved.valid & prepared.inputs.valid
     if valid.any() and prepared.dn_scale in DN_SCALES:
-        _find_dn_scale({"fine0": prepared.images.fine0, "the truth": moved}, valid)
+        find_dn_scale({"fine0": prepared.images.fine0, "the truth": moved}, valid)
     return moved.pixels.astype(np.float32) / np.float32(prepared.dn_scale), valid
 
 

@@ -23,7 +23,7 @@ from n2m_core.geo_image import GeoImage, Mask, Progress
 from n2m_core.normalize import bands_by_name, domain_distance, to_model_range
 from n2m_core.tasks.lattice import FloatArray, Lattice, plan_lattice
 from n2m_core.tasks.params import MapParams
-from n2m_core.tiling import predict_tiled
+from n2m_core.tiling import Predictor, predict_tiled
 
 OVERLAP_PX = 64
 """Neighbouring windows share so much, or half a window where that is less."""
@@ -33,6 +33,7 @@ convolutions meet zeros, then falls outside the image."""
 BATCH = 16
 UNUSUAL_SAMPLE_PX = 1_000_000
 """Pixels, about, from which it is told whether an image is unusual."""
+NO_DATA = "The image has no pixel with data. Check the file, its nodata value or the alpha band."
 NOISE_CACHE_VALUES = 8_000_000
 """Noise kept between the frames of a trajectory: 32 MB."""
 
@@ -127,14 +128,12 @@ def prepare(
     chosen = [choose_bands(image, card) for image in images]
     valid = np.logical_and.reduce([image.valid for image in chosen])
     if not valid.any():
-        raise GridError(
-            "The image has no pixel with data. Check the file, its nodata value or the alpha band."
-        )
+        raise GridError(NO_DATA)
     lattice = plan_lattice(chosen[0], card.resolution_m, taken_as_m=resolution_m)
     scaled = [to_model_range(image, card.normalization) for image in chosen]
     notes = [note for image in chosen for note in image.notes]
-    notes += _resolution_note(chosen[0], card, lattice, resolution_m)
-    notes += _unusual_notes(scaled, valid, card)
+    notes += resolution_note(chosen[0], card, lattice, resolution_m)
+    notes += unusual_notes(scaled, valid, card)
     clean = scaled[0] if len(scaled) == 1 else np.concatenate(scaled)
     clean[:, ~valid] = 0.0
     x0 = lattice.from_image(clean, valid)
@@ -191,6 +190,44 @@ def predict(
     Returns:
         float32 [K, H, W], summing to one a pixel; 0 where there is no data.
     """
+    row, column = prepared.lattice.origin
+    windows = window_sides(model)
+    sides = ((0, 0), (MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX))
+    padded = predict_tiled(
+        window_predictor(model, step, process, noise),
+        np.pad(prepared.x0, sides, mode="reflect"),
+        size=windows.size,
+        overlap=windows.overlap,
+        batch=BATCH,
+        multiple=windows.multiple,
+        origin=(row - MARGIN_PX, column - MARGIN_PX),
+        progress=progress,
+    )
+    inside = padded[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+    probabilities = prepared.lattice.to_image(np.ascontiguousarray(inside))
+    probabilities[:, ~prepared.valid] = 0.0
+    return probabilities
+
+
+@dataclass(frozen=True)
+class WindowSides:
+    """Sides of the windows on the lattice, pixels; size and overlap are multiples of `multiple`."""
+
+    size: int
+    overlap: int
+    multiple: int
+
+
+def window_sides(model: LoadedModel) -> WindowSides:
+    """Give the windows that a network is shown."""
+    size, multiple = model.card.window_px, model.model.multiple
+    return WindowSides(size, min(OVERLAP_PX, size // 2 // multiple * multiple), multiple)
+
+
+def window_predictor(
+    model: LoadedModel, step: Step, process: NoiseProcess, noise: NoiseField
+) -> Predictor:
+    """Give what `tiling` asks for: clean windows in, probabilities float32 [B, K, h, w] out."""
 
     def predict_windows(
         windows: NDArray[np.float32], positions: list[tuple[int, int]]
@@ -199,23 +236,7 @@ def predict(
         x_t = mix_windows(x0, positions, step, process, noise) if step.is_mixed else x0
         return _probabilities(model, x_t, step.timestep if step.told is None else step.told)
 
-    row, column = prepared.lattice.origin
-    size, multiple = model.card.window_px, model.model.multiple
-    sides = ((0, 0), (MARGIN_PX, MARGIN_PX), (MARGIN_PX, MARGIN_PX))
-    padded = predict_tiled(
-        predict_windows,
-        np.pad(prepared.x0, sides, mode="reflect"),
-        size=size,
-        overlap=min(OVERLAP_PX, size // 2 // multiple * multiple),
-        batch=BATCH,
-        multiple=multiple,
-        origin=(row - MARGIN_PX, column - MARGIN_PX),
-        progress=progress,
-    )
-    inside = padded[:, MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
-    probabilities = prepared.lattice.to_image(np.ascontiguousarray(inside))
-    probabilities[:, ~prepared.valid] = 0.0
-    return probabilities
+    return predict_windows
 
 
 def mix_windows(
@@ -263,7 +284,7 @@ def _listed(order: Sequence[int]) -> str:
     return "bands " + ", ".join(str(index + 1) for index in order)
 
 
-def _unusual_notes(scaled: Sequence[FloatArray], valid: Mask, card: CheckpointCard) -> list[str]:
+def unusual_notes(scaled: Sequence[FloatArray], valid: Mask, card: CheckpointCard) -> list[str]:
     """Warn of images far from those that the checkpoint was trained on."""
     step = max(1, round((valid.size / UNUSUAL_SAMPLE_PX) ** 0.5))
     warnings = []
@@ -283,7 +304,7 @@ def _names_of(images: Sequence[FloatArray]) -> tuple[str, ...]:
     return ("This image",) if len(images) == 1 else ("The image before", "The image after")
 
 
-def _resolution_note(
+def resolution_note(
     image: GeoImage, card: CheckpointCard, lattice: Lattice, taken_as_m: float | None
 ) -> tuple[str, ...]:
     """Say how the image's ground resolution was treated."""

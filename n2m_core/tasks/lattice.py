@@ -70,6 +70,12 @@ class Axis:
         centres = self.phase + self.scale * (np.arange(self.size_px) + 0.5)
         return _triangle_weights(centres, max(1.0, self.scale), self.count)
 
+    def cropped(self, start: int, stop: int) -> Axis:
+        """Give the axis of the image's pixels `start` to `stop` (exclusive), on the same lines."""
+        corner = self.phase + self.scale * start
+        whole = math.floor(corner + _EDGE)
+        return Axis(stop - start, self.scale, max(0.0, corner - whole), self.first + whole)
+
     def nearest(self) -> NDArray[np.int64]:
         """Lattice pixel under the centre of each image pixel, [size_px]."""
         centres = self.phase + self.scale * (np.arange(self.size_px) + 0.5)
@@ -106,19 +112,13 @@ class Lattice:
         """
         if self.is_identity:
             return values
-        down, across = self.rows.forward(), self.columns.forward()
-        if valid.all():
-            return _separable(values, down, across)
-        weight = _separable(valid[None].astype(np.float32), down, across)[0]
-        total = _separable(np.where(valid, values, np.float32(0)), down, across)
-        mean: FloatArray = np.divide(total, weight, out=np.zeros_like(total), where=weight > _EDGE)
-        return mean
+        return weighted(values, valid, self.rows.forward(), self.columns.forward())[0]
 
     def to_image(self, values: FloatArray) -> FloatArray:
         """Resample float32 [C, h, w] from the lattice to the image's grid [C, H, W], bilinearly."""
         if self.is_identity:
             return values
-        return _separable(values, self.rows.backward(), self.columns.backward())
+        return separable(values, self.rows.backward(), self.columns.backward())
 
     def to_image_nearest(self, values: NDArray[Any]) -> NDArray[Any]:
         """Take, for every image pixel, the lattice pixel [..., h, w] under its centre."""
@@ -127,13 +127,20 @@ class Lattice:
         return values[..., self.rows.nearest()[:, None], self.columns.nearest()[None, :]]
 
 
-def plan_lattice(image: GeoImage, resolution_m: float, *, taken_as_m: float | None) -> Lattice:
+def plan_lattice(
+    image: GeoImage,
+    resolution_m: float,
+    *,
+    taken_as_m: float | None,
+    max_pixels: int = MAX_PIXELS,
+) -> Lattice:
     """Lay the lattice of a ground resolution over an image.
 
     Args:
         image: the image.
         resolution_m: ground resolution wanted, metres.
         taken_as_m: ground size of an image pixel, metres, that overrides the image's own.
+        max_pixels: refuse larger lattices.
 
     Returns:
         The lattice; the identity when the resolutions are within 9 % of each other, or when the
@@ -151,10 +158,10 @@ def plan_lattice(image: GeoImage, resolution_m: float, *, taken_as_m: float | No
     row, column = _absolute_corner(image)
     lattice = Lattice(_axis(image.height, scale_y, row), _axis(image.width, scale_x, column))
     pixels = lattice.rows.count * lattice.columns.count
-    if pixels > MAX_PIXELS:
+    if pixels > max_pixels:
         raise GridError(
             f"At the checkpoint's {resolution_m:g} m the image has {pixels / 1e6:.0f} million "
-            f"pixels; at most {MAX_PIXELS / 1e6:.0f} million. Cut it into parts."
+            f"pixels; at most {max_pixels / 1e6:.0f} million. Cut it into parts."
         )
     return lattice
 
@@ -237,7 +244,29 @@ def _triangle_weights(
     return sparse.csr_array((data, (row, index[row, column])), shape=shape)
 
 
-def _separable(
+def weighted(
+    values: FloatArray, valid: Mask, down: sparse.csr_array[Any], across: sparse.csr_array[Any]
+) -> tuple[FloatArray, Mask]:
+    """Resample valid pixels alone.
+
+    Args:
+        values: float32 [C, H, W].
+        valid: bool [H, W].
+        down: row weights [h, H].
+        across: column weights [w, W].
+
+    Returns:
+        float32 [C, h, w], 0 where nothing valid is near; and where something is, bool [h, w].
+    """
+    if valid.all():
+        return separable(values, down, across), np.ones((down.shape[0], across.shape[0]), np.bool_)
+    weight = separable(valid[None].astype(np.float32), down, across)[0]
+    total = separable(np.where(valid, values, np.float32(0)), down, across)
+    is_near = weight > _EDGE
+    return np.divide(total, weight, out=np.zeros_like(total), where=is_near), is_near
+
+
+def separable(
     values: FloatArray, down: sparse.csr_array[Any], across: sparse.csr_array[Any]
 ) -> FloatArray:
     """Apply row weights and column weights to float32 [C, H, W], a band at a time."""

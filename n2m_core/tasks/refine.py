@@ -31,6 +31,7 @@ from n2m_core.tasks.result import INVALID, MapResult
 
 Labels = NDArray[np.uint8]
 
+PAPER_STEPS, PAPER_GUIDANCE = 25, 3.0
 MAX_GUIDANCE = 20.0
 MAX_SAMPLES = 32
 MAX_FRAMES = 12
@@ -175,13 +176,12 @@ def run(
     card = model.card
     check_task(card, "refine")
     _check_rough(rough, image, card)
-    steps = params.steps or card.sampling_steps or 25
-    guidance = _chosen(params.guidance, card.guidance, 3.0)
+    steps, guidance = chosen_walk(params, card)
     prepared = prepare((image,), card, resolution_m=params.resolution_m)
     valid = prepared.valid & (rough != INVALID)
     refiner = model.model
     assert isinstance(refiner, Refiner)
-    share = prepared.lattice.from_image(_one_hot(rough, len(card.classes)), valid)
+    share = prepared.lattice.from_image(one_hot(rough, len(card.classes)), valid)
     field = LatentField(prepared, share, model, refiner, guidance)
     frames, kept = list[RefineFrame](), kept_steps(steps, params.frames)
 
@@ -208,7 +208,7 @@ def run(
         notes=prepared.notes,
         seconds=time.perf_counter() - started,
         rough=np.where(valid, rough, INVALID).astype(np.uint8),
-        uncertainty=_spread(draws, labels) if params.samples > 1 else None,
+        uncertainty=spread(draws, labels) if params.samples > 1 else None,
         frames=tuple(frames),
         steps=steps,
         guidance=guidance,
@@ -217,9 +217,11 @@ def run(
     )
 
 
-def _chosen(asked: float | None, own: float | None, usual: float) -> float:
-    """The person's choice, else the card's, else the paper's."""
-    return asked if asked is not None else own if own is not None else usual
+def chosen_walk(params: RefineParams, card: CheckpointCard) -> tuple[int, float]:
+    """Give steps and guidance: the person's choice, else the card's, else the paper's."""
+    own = PAPER_GUIDANCE if card.guidance is None else card.guidance
+    guidance = own if params.guidance is None else params.guidance
+    return params.steps or card.sampling_steps or PAPER_STEPS, guidance
 
 
 def _check_rough(rough: Labels, image: GeoImage, card: CheckpointCard) -> None:
@@ -243,7 +245,7 @@ def _check_rough(rough: Labels, image: GeoImage, card: CheckpointCard) -> None:
         )
 
 
-def _one_hot(rough: Labels, classes: int) -> NDArray[np.float32]:
+def one_hot(rough: Labels, classes: int) -> NDArray[np.float32]:
     """Share of every class, float32 [K, H, W] of zeros and ones."""
     indices = np.arange(classes, dtype=np.uint8)[:, None, None]
     return np.asarray(rough[None] == indices, dtype=np.float32)
@@ -258,7 +260,7 @@ def _frame(
     return RefineFrame(step, t, labels, confidence)
 
 
-def _spread(draws: list[NDArray[np.float32]], labels: Labels) -> NDArray[np.float32]:
+def spread(draws: list[NDArray[np.float32]], labels: Labels) -> NDArray[np.float32]:
     """Share of the samples whose class is another than the map's, float32 [H, W]."""
     others = np.mean([draw.argmax(axis=0) != labels for draw in draws], axis=0)
     return np.where(labels == INVALID, 0, others).astype(np.float32)
