@@ -55,5 +55,13 @@ class OutputError(N2MError):
     """A result could not be written where it was asked for."""
 
 
+class ReviewError(N2MError):
+    """A review project can't be opened, read or written: damaged, newer, full disk, read-only."""
+
+
+class ReviewConflictError(ReviewError):
+    """Somebody else changed an object after the person had opened it."""
+
+
 class CancelledError(N2MError):
     """The run was stopped by the person who started it."""
