@@ -6,9 +6,13 @@
 | project, records | a project, its reviewers and maps; what it holds |
 | importing | a map's polygons become objects |
 | decisions, desk | what is said of them, and stepping through them |
+| sampling, units | random samples of pixels, blocks or objects, and what is really there |
+| assessment | the numbers of a project, for the report and the command line |
+| accuracy, agreement | estimates with intervals, sample sizes; kappas, outlines alike |
 | geometry | outlines, ground areas, places in order |
 """
 
+from n2m_core.review.assessment import agreement, assess, numbers_of, status
 from n2m_core.review.decisions import add_object, decide, history, undo
 from n2m_core.review.desk import (
     all_objects,
@@ -40,10 +44,21 @@ from n2m_core.review.records import (
     Reviewer,
     ReviewerProgress,
     ReviewObject,
+    Sample,
     Scope,
     Source,
+    Stratum,
+    Unit,
     Verdict,
 )
+from n2m_core.review.sampling import (
+    SampleParams,
+    draw_objects,
+    draw_pixels,
+    get_sample,
+    samples,
+)
+from n2m_core.review.units import all_units, answer, get_unit, next_unit, previous_unit
 
 __all__ = [
     "Entry",
@@ -56,28 +71,45 @@ __all__ = [
     "ReviewObject",
     "Reviewer",
     "ReviewerProgress",
+    "Sample",
+    "SampleParams",
     "Scope",
     "Source",
+    "Stratum",
+    "Unit",
     "Verdict",
     "add_map",
     "add_object",
     "add_source",
+    "agreement",
     "all_objects",
+    "all_units",
+    "answer",
+    "assess",
     "create_project",
     "decide",
+    "draw_objects",
+    "draw_pixels",
     "get_object",
+    "get_sample",
     "get_source",
+    "get_unit",
     "history",
     "is_project",
     "join",
     "next_object",
+    "next_unit",
+    "numbers_of",
     "objects_in",
     "open_or_create",
     "open_project",
     "picture",
     "previous_object",
+    "previous_unit",
     "progress",
     "reviewers",
+    "samples",
     "sources",
+    "status",
     "undo",
 ]

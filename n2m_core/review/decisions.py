@@ -12,11 +12,11 @@ since, the decision is refused and the person looks again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from n2m_core.errors import ParameterError, ReviewConflictError
 from n2m_core.review import schema
@@ -77,7 +77,7 @@ def decide(
         raise ParameterError("Nothing was decided; give a verdict, class, comment or outline.")
     with project.store.writing() as connection:
         source = _source_of(project, connection, object_id)
-        _check_seen(connection, object_id, seen)
+        check_seen(connection, schema.entries.c.object_id == object_id, seen)
         if class_id is not None:
             check_class(source, class_id)
         values: dict[str, Any] = {
@@ -153,8 +153,8 @@ def undo(project: Project, reviewer: Reviewer) -> Entry | None:
     """Take back the last thing that a reviewer said and that still stands.
 
     Returns:
-        The entry that was taken back; None when nothing is left. Its `object_id` says where to
-        return to; an object that the reviewer had drawn is gone.
+        The entry that was taken back; None when nothing is left. Its `object_id` (or `unit_id`)
+        says where to return to; an object that the reviewer had drawn is gone.
 
     Raises:
         ReviewError: the project can't be written.
@@ -168,7 +168,8 @@ def undo(project: Project, reviewer: Reviewer) -> Entry | None:
         ).first()
         if last is None:
             return None
-        values = {"object_id": last.object_id, "kind": "undo", "undoes": last.id}
+        about = {"object_id": last.object_id, "unit_id": last.unit_id}
+        values = {**about, "kind": "undo", "undoes": last.id}
         append(connection, reviewer, values)
         return _entry(last, {reviewer.id: reviewer.name}, frozenset({last.id}))
 
@@ -188,7 +189,7 @@ def history(project: Project, object_id: int | None = None) -> tuple[Entry, ...]
         if object_id is not None:
             statement = statement.where(table.c.object_id == object_id)
         rows = connection.execute(statement).all()
-        names = _names(connection)
+        names = names_of(connection)
     undone = frozenset(row.undoes for row in rows if row.undoes is not None)
     return tuple(_entry(row, names, undone) for row in rows)
 
@@ -197,7 +198,7 @@ def read_objects(
     connection: Connection, ids: Sequence[int], reviewer: Reviewer | None
 ) -> list[ReviewObject]:
     """Read objects with everything that was said of them, in the order of their numbers given."""
-    names = _names(connection)
+    names = names_of(connection)
     found: dict[int, ReviewObject] = {}
     for first in range(0, len(ids), _BATCH):
         some = list(ids[first : first + _BATCH])
@@ -238,23 +239,25 @@ def check_class(source: Source, class_id: int) -> ReviewClass:
     raise ParameterError(f"{source.name} has no class {class_id}; choose one of {known}.")
 
 
-def opinions_by(
-    rows: Sequence[Any], names: Mapping[int, str], kept: Callable[[Any], bool] = lambda _: True
-) -> dict[str, Opinion]:
+def standing(rows: Sequence[Any]) -> list[Any]:
+    """Log lines of one thing that nobody has taken back, oldest first."""
+    undone = {row.undoes for row in rows}
+    return [row for row in rows if row.kind != "undo" and row.id not in undone]
+
+
+def opinions_by(rows: Sequence[Any], names: Mapping[int, str]) -> dict[str, Opinion]:
     """What each reviewer says, from log lines that stand; people with nothing left are absent."""
-    people = dict.fromkeys(row.reviewer_id for row in rows if kept(row))
     return {
         names[person]: opinion([row for row in rows if row.reviewer_id == person], names)
-        for person in people
+        for person in dict.fromkeys(row.reviewer_id for row in rows)
     }
 
 
 def _object(
     row: Row[Any], said: Sequence[Row[Any]], names: Mapping[int, str], reviewer: Reviewer | None
 ) -> ReviewObject:
-    undone = {entry.undoes for entry in said}
-    standing = [entry for entry in said if entry.kind != "undo" and entry.id not in undone]
-    opinions = opinions_by(standing, names)
+    kept = standing(said)
+    opinions = opinions_by(kept, names)
     return ReviewObject(
         row.id,
         row.source_id,
@@ -268,7 +271,7 @@ def _object(
         said[-1].id if said else 0,
         Opinion() if reviewer is None else opinions.get(reviewer.name, Opinion()),
         opinions,
-        opinion(standing, names),
+        opinion(kept, names),
     )
 
 
@@ -288,10 +291,12 @@ def _entry(row: Any, names: Mapping[int, str], undone: frozenset[int]) -> Entry:
         row.seconds,
         row.undoes,
         row.id in undone,
+        row.unit_id,
     )
 
 
-def _names(connection: Connection) -> dict[int, str]:
+def names_of(connection: Connection) -> dict[int, str]:
+    """Names of the reviewers, by number."""
     table = schema.reviewers
     return {row.id: row.name for row in connection.execute(select(table.c.id, table.c.name))}
 
@@ -332,20 +337,25 @@ def _drawn(source: Source, connection: Connection, outline: BaseGeometry | None)
     }
 
 
-def _check_seen(connection: Connection, object_id: int, seen: int | None) -> None:
+def check_seen(connection: Connection, about: ColumnElement[bool], seen: int | None) -> None:
+    """Refuse to speak over somebody.
+
+    Raises:
+        ReviewConflictError: there is an entry newer than `seen`.
+    """
     if seen is None:
         return
     log, people = schema.entries, schema.reviewers
     newer = connection.execute(
         select(people.c.name)
         .join_from(log, people, log.c.reviewer_id == people.c.id)
-        .where(log.c.object_id == object_id, log.c.id > seen)
+        .where(about, log.c.id > seen)
         .order_by(log.c.id.desc())
     ).first()
     if newer is not None:
         raise ReviewConflictError(
-            f"{newer.name} has said something about object {object_id} since you opened it; look "
-            "at it again, then decide."
+            f"{newer.name} has said something here since you opened it; look at it again, then "
+            "decide."
         )
 
 

@@ -106,8 +106,11 @@ class Entry:
         comment: free text.
         outline: the outline that it should have.
         area_m2: ground area of that outline.
+        area_px: the same in pixels of the map's grid.
+        seconds: how long the person had looked.
         undoes: the entry that this one takes back.
         is_undone: whether another entry takes this one back.
+        unit_id: the unit of a sample that it is about, in place of an object.
     """
 
     id: int
@@ -124,6 +127,7 @@ class Entry:
     seconds: float | None = None
     undoes: int | None = None
     is_undone: bool = False
+    unit_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class Opinion:
         comment: "" for none.
         outline: None while the map's outline stands.
         area_m2: ground area of that outline.
+        area_px: the same in pixels of the map's grid.
         reviewer: who spoke last; "" for nobody.
         at: when; "" for never.
     """
@@ -247,3 +252,90 @@ class Progress:
     judged: int
     disputed: int
     reviewers: tuple[ReviewerProgress, ...]
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """A part of a map that is sampled on its own.
+
+    Attributes:
+        number: its own in the sample.
+        class_id: the map's class in it.
+        name: for people.
+        population: units in it: pixels, blocks or objects.
+        area_m2: ground area of its pixels; None for objects, and where it is unknown.
+        drawn: units drawn from it.
+    """
+
+    number: int
+    class_id: int
+    name: str
+    population: int
+    area_m2: float | None
+    drawn: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A stratified random sample of a map.
+
+    Attributes:
+        id: number in the project.
+        source_id: the map.
+        kind: "points" (pixels), "blocks" of pixels, or "objects".
+        block_px: side of a block; 1 for points and objects.
+        seed: of the draw.
+        drawn_at: when.
+        strata: what it was drawn from.
+        units: how many units it has.
+        answered: how many of them anybody has answered, "can't tell" included.
+    """
+
+    id: int
+    source_id: int
+    kind: Literal["points", "blocks", "objects"]
+    block_px: int
+    seed: int
+    drawn_at: str
+    strata: tuple[Stratum, ...]
+    units: int
+    answered: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit of a sample.
+
+    Attributes:
+        id: number in the project.
+        sample_id: its sample.
+        source_id: its map.
+        rank: place in the random order in which it is shown, from 0.
+        stratum: number of its stratum.
+        class_id: the map's class; better not shown before the person has answered.
+        object_id: of a sample of objects.
+        outline: the pixel, block or object, in the map's coordinates.
+        version: id of the newest entry about it, 0 for none; hand it back as `seen`.
+        mine: what the reviewer who asks has said. `class_id` is what is really there; verdict
+            "unsure" means that it can't be told.
+        opinions: what each reviewer has said, by name.
+        current: the last word of all.
+    """
+
+    id: int
+    sample_id: int
+    source_id: int
+    rank: int
+    stratum: int
+    class_id: int
+    object_id: int | None
+    outline: Outline
+    version: int
+    mine: Opinion
+    opinions: Mapping[str, Opinion]
+    current: Opinion
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether anybody has answered, if only that it can't be told."""
+        return self.current.verdict is not None

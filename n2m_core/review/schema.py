@@ -103,6 +103,7 @@ def _entries(name: str) -> Table:
         Column("area_px", Float),
         Column("seconds", Float),
         Column("undoes", Integer),
+        Column("unit_id", Integer),
     )
 
 
@@ -122,7 +123,50 @@ spatial_ref_sys = Table(
     Column("definition", String),
     Column("description", String),
 )
-TABLES = (project, reviewers, sources, classes, objects, entries, spatial_ref_sys)
+samples = Table(
+    "samples",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_id", Integer),
+    Column("kind", String),
+    Column("block_px", Integer),
+    Column("seed", Integer),
+    Column("drawn_at", String),
+)
+strata = Table(
+    "strata",
+    _metadata,
+    Column("sample_id", Integer, primary_key=True),
+    Column("stratum", Integer, primary_key=True),
+    Column("class_id", Integer),
+    Column("name", String),
+    Column("population", Integer),
+    Column("area_m2", Float),
+    Column("drawn", Integer),
+)
+units = Table(
+    "units",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sample_id", Integer),
+    Column("rank", Integer),
+    Column("stratum", Integer),
+    Column("object_id", Integer),
+    Column("row", Integer),
+    Column("col", Integer),
+)
+TABLES = (
+    project,
+    reviewers,
+    sources,
+    classes,
+    objects,
+    entries,
+    spatial_ref_sys,
+    samples,
+    strata,
+    units,
+)
 
 _GEOPACKAGE = (
     """CREATE TABLE gpkg_spatial_ref_sys (
@@ -189,7 +233,28 @@ _VERSION_1 = (
         (SELECT 1 FROM live_entries WHERE object_id = o.id AND kind = 'add')""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+_VERSION_2 = (
+    """CREATE TABLE samples (
+        id INTEGER PRIMARY KEY, source_id INTEGER NOT NULL REFERENCES sources (id),
+        kind TEXT NOT NULL CHECK (kind IN ('points', 'blocks', 'objects')),
+        block_px INTEGER NOT NULL, seed INTEGER NOT NULL, drawn_at TEXT NOT NULL)""",
+    """CREATE TABLE strata (
+        sample_id INTEGER NOT NULL REFERENCES samples (id), stratum INTEGER NOT NULL,
+        class_id INTEGER NOT NULL, name TEXT NOT NULL, population INTEGER NOT NULL, area_m2 REAL,
+        drawn INTEGER NOT NULL, PRIMARY KEY (sample_id, stratum))""",
+    """CREATE TABLE units (
+        id INTEGER PRIMARY KEY, sample_id INTEGER NOT NULL, rank INTEGER NOT NULL,
+        stratum INTEGER NOT NULL, object_id INTEGER REFERENCES objects (id), row INTEGER,
+        col INTEGER, UNIQUE (sample_id, rank),
+        FOREIGN KEY (sample_id, stratum) REFERENCES strata (sample_id, stratum))""",
+    "ALTER TABLE entries ADD COLUMN unit_id INTEGER REFERENCES units (id)",
+    "CREATE INDEX entries_of_unit ON entries (unit_id)",
+    "DROP VIEW live_entries",
+    """CREATE VIEW live_entries AS SELECT * FROM entries AS e
+        WHERE e.undoes IS NULL AND NOT EXISTS (SELECT 1 FROM entries WHERE undoes = e.id)""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 """Statements from version n to n + 1, from an empty file on."""
 SCHEMA_VERSION = len(MIGRATIONS)
 """The version that this program writes."""

@@ -145,7 +145,7 @@ def test_whoever_looked_before_somebody_spoke_is_told(tmp_path: Path) -> None:
     ann, ben = join(project, "Ann"), join(project, "Ben")
     seen = get_object(project, 2, ben)
     said = decide(project, 2, ann, outline=square(20, 5, 8), seen=seen.version)
-    with pytest.raises(ReviewConflictError, match="Ann has said something about object 2"):
+    with pytest.raises(ReviewConflictError, match="Ann has said something here"):
         decide(project, 2, ben, outline=square(20, 5, 12), seen=seen.version)
     assert get_object(project, 2).version == said.id
     decide(project, 2, ben, outline=square(20, 5, 12), seen=said.id)
