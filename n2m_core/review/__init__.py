@@ -4,7 +4,9 @@
 |---|---|
 | schema, store | the tables and their versions; the database file, kept whole |
 | project, records | a project, its reviewers and maps; what it holds |
-| importing | a map's polygons become objects |
+| importing, files | a map's polygons, or those of a file, become objects |
+| exporting | corrected polygons and masks |
+| report, report_pdf, overview | the report: HTML, PDF, and its pictures |
 | decisions, desk | what is said of them, and stepping through them |
 | sampling, units | random samples of pixels, blocks or objects, and what is really there |
 | assessment | the numbers of a project, for the report and the command line |
@@ -22,9 +24,12 @@ from n2m_core.review.desk import (
     previous_object,
     progress,
 )
+from n2m_core.review.exporting import export_polygons, polygons_of_review, write_masks
+from n2m_core.review.files import PolygonFile, add_file
 from n2m_core.review.importing import NewSource, add_map, add_source
 from n2m_core.review.project import (
     Project,
+    backup,
     create_project,
     get_source,
     is_project,
@@ -51,8 +56,10 @@ from n2m_core.review.records import (
     Unit,
     Verdict,
 )
+from n2m_core.review.report import write_report
 from n2m_core.review.sampling import (
     SampleParams,
+    class_pixels,
     draw_objects,
     draw_pixels,
     get_sample,
@@ -65,6 +72,7 @@ __all__ = [
     "NewSource",
     "Opinion",
     "Order",
+    "PolygonFile",
     "Progress",
     "Project",
     "ReviewClass",
@@ -78,6 +86,7 @@ __all__ = [
     "Stratum",
     "Unit",
     "Verdict",
+    "add_file",
     "add_map",
     "add_object",
     "add_source",
@@ -86,10 +95,13 @@ __all__ = [
     "all_units",
     "answer",
     "assess",
+    "backup",
+    "class_pixels",
     "create_project",
     "decide",
     "draw_objects",
     "draw_pixels",
+    "export_polygons",
     "get_object",
     "get_sample",
     "get_source",
@@ -104,6 +116,7 @@ __all__ = [
     "open_or_create",
     "open_project",
     "picture",
+    "polygons_of_review",
     "previous_object",
     "previous_unit",
     "progress",
@@ -112,4 +125,6 @@ __all__ = [
     "sources",
     "status",
     "undo",
+    "write_masks",
+    "write_report",
 ]

@@ -120,6 +120,11 @@ def add_map(
                 "checkpoint_sha256": result.card.sha256,
                 "license": result.card.license,
                 "min_area_m2": min_area_m2,
+                "mask_values": {
+                    index: entry.mask_colour
+                    for index, entry in enumerate(result.card.classes)
+                    if isinstance(entry.mask_colour, int)
+                },
                 **{key.removeprefix("N2M_").lower(): text for key, text in result.tags.items()},
             },
             result.notes,

@@ -147,6 +147,17 @@ def draw_objects(project: Project, source_id: int, params: SampleParams | None =
     return _keep(project, source_id, "objects", params, strata, units, generator)
 
 
+def class_pixels(source: Source) -> list[tuple[str, int]]:
+    """Name and pixels of every class that a map shows.
+
+    Raises:
+        ReviewError: the map came without a raster, or its file is gone.
+    """
+    image = picture(source, "map")
+    counts = np.bincount(image.pixels[0][image.valid].ravel(), minlength=256)
+    return [(entry.name, int(counts[entry.id])) for entry in source.classes if counts[entry.id]]
+
+
 def samples(project: Project) -> tuple[Sample, ...]:
     """All samples of the project, in the order in which they were drawn."""
     with project.store.reading() as connection:
