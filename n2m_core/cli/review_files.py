@@ -12,6 +12,8 @@ from n2m_core.cli.files import VECTOR_SUFFIXES, check_outputs
 from n2m_core.cli.output import Output, table
 from n2m_core.cli.reviewing import SIZE_EXAMPLE, Folder, MapId, app
 
+__all__ = ["app"]
+
 REPORT_SUFFIXES = (".html", ".pdf")
 OF_A_MAP = 1_000_000
 """Shares are taken of so many pixels where no project says how many there are."""

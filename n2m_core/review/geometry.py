@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
@@ -25,7 +25,7 @@ from n2m_core.errors import LabelError
 _HEADER = struct.Struct("<2sBBi")
 _LITTLE_ENDIAN = 1
 HILBERT_BITS = 16
-Outline = Polygon | MultiPolygon
+Outline: TypeAlias = Polygon | MultiPolygon
 
 
 def to_blob(outline: BaseGeometry, srs_id: int) -> bytes:
@@ -41,7 +41,8 @@ def to_blobs(outlines: NDArray[Any], srs_id: int) -> list[bytes]:
 
 def from_blob(blob: bytes) -> Outline:
     """Read a GeoPackage geometry that `to_blob` wrote."""
-    return shapely.from_wkb(blob[_HEADER.size :])
+    outline: Outline = shapely.from_wkb(blob[_HEADER.size :])
+    return outline
 
 
 def check_outline(outline: BaseGeometry) -> Outline:
@@ -51,12 +52,16 @@ def check_outline(outline: BaseGeometry) -> Outline:
         LabelError: nothing with an area is left.
     """
     mended = outline if outline.is_valid else shapely.make_valid(outline)
-    parts = [part for part in getattr(mended, "geoms", [mended]) if isinstance(part, Outline)]
+    parts = [
+        part
+        for part in getattr(mended, "geoms", [mended])
+        if isinstance(part, Polygon | MultiPolygon)
+    ]
     flat = [each for part in parts for each in getattr(part, "geoms", [part]) if each.area > 0]
     if not flat or not np.isfinite(outline.bounds).all():
         raise LabelError("The outline encloses no area; draw at least three corners of a polygon.")
-    joined = shapely.union_all(flat)
-    return shapely.force_2d(joined)
+    joined: Outline = shapely.force_2d(shapely.union_all(flat))
+    return joined
 
 
 def areas_m2(outlines: Sequence[BaseGeometry] | NDArray[Any], crs: str) -> NDArray[np.float64]:

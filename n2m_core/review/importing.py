@@ -236,7 +236,7 @@ def _object_columns(new: NewSource) -> dict[str, Sequence[Any]]:
 def _floats(frame: gpd.GeoDataFrame, name: str) -> NDArray[np.float64]:
     if name not in frame:
         return np.full(len(frame), np.nan)
-    return frame[name].to_numpy(np.float64, na_value=np.nan)
+    return np.asarray(frame[name].to_numpy(np.float64, na_value=np.nan))
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:

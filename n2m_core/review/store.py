@@ -81,6 +81,7 @@ class Store:
 
     def create(self, title: str, created_at: str) -> None:
         """Make the tables in a new file; whole or not at all."""
+        self._log_ahead()
         with self.writing() as connection:
             connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
             connection.exec_driver_sql(f"PRAGMA user_version = {schema.USER_VERSION}")
@@ -113,8 +114,14 @@ class Store:
                 f"{self.path} was written by a newer version of this program (format {version}, "
                 f"this one knows {schema.SCHEMA_VERSION}); update the program."
             )
+        self._log_ahead()
         if version < schema.SCHEMA_VERSION:
             self._migrate(version)
+
+    def _log_ahead(self) -> None:
+        """Switch to write-ahead logging, which the file remembers; a backup comes without."""
+        with _told(self.path), closing(self._engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")
 
     def _migrate(self, version: int) -> None:
         """Take the steps from a version to ours, in one transaction."""
@@ -192,7 +199,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
     except sqlite3.Error:
