@@ -228,7 +228,7 @@ _VERSION_1 = (
     """CREATE TRIGGER entries_are_kept BEFORE DELETE ON entries
         BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END""",
     """CREATE VIEW live_entries AS SELECT * FROM entries AS e
-        WHERE e.undoes IS NULL AND NOT EXISTS (SELECT 1 FROM entries WHERE undoes = e.id)""",
+        WHERE e.kind <> 'undo' AND NOT EXISTS (SELECT 1 FROM entries WHERE undoes = e.id)""",
     """CREATE VIEW live_objects AS SELECT * FROM objects AS o WHERE o.origin = 'map' OR EXISTS
         (SELECT 1 FROM live_entries WHERE object_id = o.id AND kind = 'add')""",
 )
@@ -251,7 +251,7 @@ _VERSION_2 = (
     "CREATE INDEX entries_of_unit ON entries (unit_id)",
     "DROP VIEW live_entries",
     """CREATE VIEW live_entries AS SELECT * FROM entries AS e
-        WHERE e.undoes IS NULL AND NOT EXISTS (SELECT 1 FROM entries WHERE undoes = e.id)""",
+        WHERE e.kind <> 'undo' AND NOT EXISTS (SELECT 1 FROM entries WHERE undoes = e.id)""",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
