@@ -28,6 +28,8 @@ _TITLES: dict[type[core.N2MError], str] = {
     core.CheckpointError: "The checkpoint cannot be used",
     core.DatasetError: "The samples are incomplete",
     core.OutputError: "The result could not be written",
+    core.ReviewConflictError: "Look again",
+    core.ReviewError: "The review project cannot be used",
 }
 
 

@@ -8,23 +8,27 @@ a drawn corner goes back to the map's coordinates by the same affine transform.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from affine import Affine
 
 from n2m_core import raster_io, render
+from n2m_core.errors import LabelError, ReviewError
 from n2m_core.geo_image import GeoImage
-from pages._ui.detail import crop, data_uri
+from n2m_core.review import Project, ReviewObject, Source, Unit, objects_in, picture
+from n2m_core.review.project import Role
+from pages._ui.coloring import natural_bands
+from pages._ui.detail import OFFERED, Detail, crop, data_uri
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
-
-    from n2m_core.review import Project, ReviewObject, Source
 
 LEAST_PX = 96
 """Shortest side of a crop in pixels of the picture: an object is seen with what is around it."""
@@ -35,9 +39,11 @@ MOST_PX = 900
 DEGREE_M = 111_320.0
 """Metres of a degree of latitude."""
 SIMPLER_PX = 0.75
-"""How far an outline offered for editing may leave the traced one: half a pixel's stairs, no more."""
-MOST_NEIGHBOURS = 120
+"""How far an outline offered for editing may leave the traced one: the stairs of pixels."""
+MOST_NEIGHBOURS = 60
+INK = "#111111"
 
+T = TypeVar("T")
 Json = dict[str, Any]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in the desk's coordinates."""
@@ -107,8 +113,6 @@ def shape_of(rings: Sequence[Sequence[Sequence[Sequence[float]]]], ground: Groun
     """
     from shapely.geometry import MultiPolygon, Polygon
 
-    from n2m_core.errors import LabelError
-
     try:
         parts = []
         for outer, *holes in rings:
@@ -138,13 +142,11 @@ def box_around(box: Box) -> Box:
 
 def object_scene(project: Project, source: Source, shown: ReviewObject) -> Json:
     """Everything that the desk's map shows of an object."""
-    from n2m_core.review import objects_in
+    from shapely.geometry import box
 
     ground = ground_of(source)
     outline = moved(shown.final_outline, ground.to_desk)
     view = box_around(outline.bounds)
-    from shapely.geometry import box
-
     around = moved(box(*view), ~ground.to_desk).bounds
     others = objects_in(project, source.id, around, limit=MOST_NEIGHBOURS)
     colors = {entry.id: entry.color for entry in source.classes}
@@ -158,7 +160,7 @@ def object_scene(project: Project, source: Source, shown: ReviewObject) -> Json:
         "class": shown.final_class_id,
         "others": [
             {
-                "outline": rings_of(moved(each.final_outline, ground.to_desk)),
+                "outline": rings_of(simpler(moved(each.final_outline, ground.to_desk))),
                 "color": colors[each.final_class_id],
             }
             for each in others
@@ -169,55 +171,81 @@ def object_scene(project: Project, source: Source, shown: ReviewObject) -> Json:
     }
 
 
-def _around(source: Source, ground: Ground, view: Box) -> Json:
-    """The pictures of a part of the desk, and what the map needs to lie there."""
+def unit_scene(source: Source, unit: Unit) -> Json:
+    """Everything that the desk's map shows of a sampled point or block: not what the map says."""
+    ground = ground_of(source)
+    outline = moved(unit.outline, ground.to_desk)
+    left, top, right, bottom = outline.bounds
+    return {
+        "key": f"unit {unit.id} {unit.version}",
+        "unit": unit.id,
+        "version": unit.version,
+        "outline": rings_of(outline),
+        "color": INK,
+        "class": unit.mine.class_id,
+        "others": [],
+        "cross": [-(top + bottom) / 2, (left + right) / 2],
+        **_around(source, ground, box_around(outline.bounds), has_map=False),
+    }
+
+
+def _around(source: Source, ground: Ground, view: Box, *, has_map: bool = True) -> Json:
+    """The pictures of a part of the desk, and what the map needs to lie there.
+
+    A picture that is gone leaves the outlines to be judged by, and a sentence under `missing`.
+    """
     left, top, right, bottom = view
+    missing = ""
+    try:
+        shown = pictures(source, ground, view, has_map=has_map)
+    except ReviewError as error:
+        shown, missing = {"sides": ["", ""], "pictures": []}, str(error)
     return {
         "fit": [[-bottom, left], [-top, right]],
         "metres": ground.metres,
+        "stretch": ground.stretch,
+        "missing": missing,
         "classes": [
             {"id": entry.id, "name": entry.name}
             for entry in source.classes
             if not entry.is_background
         ],
-        **pictures(source, ground, view),
+        **shown,
     }
 
 
-def pictures(source: Source, ground: Ground, view: Box) -> Json:
-    """Cut the pictures of a part of the desk: two sides of the swipe, as far as there are files."""
+def pictures(source: Source, ground: Ground, view: Box, *, has_map: bool = True) -> Json:
+    """Cut the pictures of a part of the desk: two sides of the swipe, as far as there are files.
+
+    Args:
+        source: the map.
+        ground: how the desk lies on it.
+        view: the part.
+        has_map: whether the map may be seen.
+
+    Raises:
+        ReviewError: a picture's file is missing or damaged.
+    """
     window = _window(source, ground, view)
-    image, before = source.image, source.before
-    if window is None or image is None:
+    if window is None or source.image is None:
         return {"sides": ["", ""], "pictures": []}
     rows, columns = window
     corners = [
         [-float(rows.stop), columns.start * ground.stretch],
         [-float(rows.start), columns.stop * ground.stretch],
     ]
-
-    def one(side: str, path: Path, role: str) -> Json:
-        colors = _colors(source) if role == "mask" else ()
-        stamp = path.stat().st_mtime_ns if path.is_file() else 0
-        url = _encoded(source, path, stamp, role, (*_ends(rows), *_ends(columns)), colors)
-        return {"side": side, "url": url, "bounds": corners, "role": role}
-
-    if before is not None:
-        sides, shown = ["Before", "After"], [one("left", before, "before")]
-        shown.append(one("right", image, "image"))
-    else:
-        sides, shown = ["Picture", "Map"], [one("both", image, "image")]
-        if source.map is not None:
-            shown.append(one("right", source.map, "mask"))
+    wanted: list[tuple[str, Role]] = [("both", "image")]
+    sides = ["", ""]
+    if source.before is not None:
+        sides, wanted = ["Before", "After"], [("left", "before"), ("right", "image")]
+    elif source.map is not None and has_map:
+        sides = ["Picture", "Map"]
+        wanted.append(("right", "map"))
+    shown = []
+    for side, role in wanted:
+        url, token = _encoded(source, role, window)
+        shown.append({"side": side, "role": role, "url": url, "token": token, "bounds": corners})
     return {"sides": sides, "pictures": shown}
-
-
-def _ends(part: slice) -> tuple[int, int]:
-    return part.start, part.stop
-
-
-def _colors(source: Source) -> tuple[tuple[int, str], ...]:
-    return tuple((entry.id, entry.color) for entry in source.classes if not entry.is_background)
 
 
 def _window(source: Source, ground: Ground, view: Box) -> tuple[slice, slice] | None:
@@ -235,8 +263,81 @@ def _within(first: float, last: float, length: int) -> slice | None:
     return slice(start, stop) if start < stop else None
 
 
-@lru_cache(maxsize=96)
-def _encoded_of(
-    path: Path, stamp: int, role: str, ends: tuple[int, ...], colors: tuple[tuple[int, str], ...]
-) -> str:
-    raise NotImplementedError
+class Kept(Generic[T]):
+    """Things by key, the least recently asked for dropped; for the pages and for a thread."""
+
+    def __init__(self, most: int) -> None:
+        """Start empty."""
+        self._held: OrderedDict[object, T] = OrderedDict()
+        self._most = most
+        self._lock = threading.Lock()
+
+    def get(self, key: object, make: Callable[[], T]) -> T:
+        """The thing under a key, made when it is not there."""
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]
+        made = make()
+        self.put(key, made)
+        return made
+
+    def put(self, key: object, made: T) -> None:
+        """Keep a thing."""
+        with self._lock:
+            self._held[key] = made
+            while len(self._held) > self._most:
+                self._held.popitem(last=False)
+
+
+_WHOLE = Kept[tuple[Detail, str]](4)
+"""Whole pictures and their tokens."""
+_CROPS = Kept[str](96)
+
+
+def _encoded(source: Source, role: Role, window: tuple[slice, slice]) -> tuple[str, str]:
+    """One crop of one picture as a data URI, and the token of the whole picture.
+
+    Raises:
+        ReviewError: the picture's file is missing or damaged.
+    """
+    path: Path = getattr(source, role)
+    stamp = path.stat().st_mtime_ns if path.is_file() else 0
+    key = (path, stamp, role, *(end for part in window for end in (part.start, part.stop)))
+    whole, token = _WHOLE.get((path, stamp, role), lambda: _shown(source, role))
+    if OFFERED.get(token) is None:
+        # Too many others were offered since.
+        token = OFFERED.add(whole)
+        _WHOLE.put((path, stamp, role), (whole, token))
+    url = _CROPS.get(key, lambda: _encode(crop(whole.image, window), source, role))
+    return url, token
+
+
+def _shown(source: Source, role: Role) -> tuple[Detail, str]:
+    """A whole picture as it is shown, in pixels; and the token by which its windows are asked for.
+
+    Pictures are stretched to red, green, blue; a map is its classes.
+    """
+    whole = replace(picture(source, role), crs=None, transform=Affine.identity())
+    if role != "map":
+        rgb = render.to_rgb(whole, bands=natural_bands(whole))
+        whole = whole.with_pixels(np.moveaxis(rgb, -1, 0), ("red", "green", "blue"))
+    how: raster_io.Resampling = "nearest" if role == "map" else "average"
+    detail = Detail(whole, lambda part: _encode(part, source, role), how)
+    return detail, OFFERED.add(detail)
+
+
+def _encode(part: GeoImage, source: Source, role: Role) -> str:
+    """Encode a crop, at most `MOST_PX` a side; transparent where there is no data."""
+    shrink = max(part.height, part.width) / MOST_PX
+    if shrink > 1:
+        height, width = (max(1, round(side / shrink)) for side in (part.height, part.width))
+        how: raster_io.Resampling = "nearest" if role == "map" else "average"
+        part = raster_io.resample(part, height, width, resampling=how)
+    if role == "map":
+        colors = {e.id: render.hex_to_rgb(e.color) for e in source.classes if not e.is_background}
+        labels = np.where(part.valid, part.pixels[0], render.NOT_SHOWN).astype(np.uint8)
+        return data_uri("png", render.encode_palette_png(labels, colors))
+    alpha = np.where(part.valid, 255, 0).astype(np.uint8)
+    rgba = np.dstack([np.moveaxis(part.pixels, 0, -1), alpha])
+    return data_uri("webp", render.encode_webp(rgba, quality=88))
