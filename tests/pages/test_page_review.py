@@ -1,0 +1,152 @@
+"""The review desk by its page: a sample's map is sent, judged, taken back, counted, taken home."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from page_runs import OpenPage, maps_of, settle, texts
+from streamlit.testing.v1 import AppTest
+
+from n2m_core.errors import ParameterError
+from n2m_core.review import (
+    SampleParams,
+    all_objects,
+    all_units,
+    decide,
+    draw_pixels,
+    get_object,
+    history,
+    join,
+    open_project,
+)
+from pages._ui import review_projects
+
+PAGE = "9_Review"
+
+
+@pytest.fixture
+def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of all projects, not yet made."""
+    folder = tmp_path / "reviews"
+    monkeypatch.setenv("N2M_REVIEWS", str(folder))
+    return folder
+
+
+def send(open_page: OpenPage) -> AppTest:
+    """Send the first sample's map to review from the page Segment."""
+    # In the box for the project a test can choose, but not type.
+    review_projects.open_named("desk", make=True)
+    app = open_page("1_Segment", sample="first", checkpoint="n2m-landcover")
+    app.text_input(key="seg.review.reviewer").set_value("Ann").run()
+    app.button(key="seg.review.send").click()
+    return settle(app.run())
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    """Press the button whose label begins so."""
+    (button,) = [each for each in app.button if each.label.startswith(label)]
+    return button.click().run()
+
+
+def on_desk(app: AppTest) -> int:
+    """Number of the object on the desk."""
+    found = re.search(r"<th>Object (\d+)</th>", texts(app))
+    assert found is not None
+    return int(found[1])
+
+
+def test_a_samples_map_is_sent_and_judged(open_page: OpenPage, reviews: Path) -> None:
+    sent = send(open_page)
+    assert any("is in the project desk" in each.value for each in sent.success)
+    project = open_project(reviews / "desk")
+    objects = all_objects(project)
+    assert len(objects) > 3
+    doubtful = sorted(objects, key=lambda each: (each.confidence, each.id))
+    app = open_page(PAGE, project="desk", reviewer="Ann")
+    assert not app.error
+    assert on_desk(app) == doubtful[0].id
+    (html,) = maps_of(app)
+    assert "n2m.desk(" in html
+    assert not re.findall(r"<(?:script|link)[^>]+(?:src|href)=", html)
+    press(app, "Wrong")
+    assert get_object(project, doubtful[0].id).current.verdict == "wrong"
+    assert f"Saved: object {doubtful[0].id} is wrong" in texts(app)
+    assert on_desk(app) == doubtful[1].id
+    press(app, "Right")
+    press(app, "Undo")
+    assert on_desk(app) == doubtful[1].id
+    assert get_object(project, doubtful[1].id).current.verdict is None
+    press(app, "Back")
+    assert on_desk(app) == doubtful[0].id
+    assert [entry.kind for entry in history(project)] == ["decide", "decide", "undo"]
+    press(app, "Next")
+    comment = next(each for each in app.text_input if each.label == "Comment")
+    comment.set_value("half in the shade").run()
+    assert get_object(project, doubtful[1].id).current.comment == "half in the shade"
+    (chosen,) = [each for each in app.selectbox if each.label.startswith("Class")]
+    other = next(each for each in range(5) if each != doubtful[1].class_id)
+    chosen.set_value(other).run()
+    assert get_object(project, doubtful[1].id).final_class_id == other
+    assert "1 of" in app.get("progress")[0].proto.text
+    project.close()
+
+
+def test_a_decision_on_what_another_has_judged_meanwhile_is_refused(
+    open_page: OpenPage, reviews: Path
+) -> None:
+    send(open_page)
+    app = open_page(PAGE, project="desk", reviewer="Ann")
+    shown = on_desk(app)
+    project = open_project(reviews / "desk")
+    decide(project, shown, join(project, "Ben"), verdict="wrong")
+    press(app, "Right")
+    assert any("Ben has said something" in each.value for each in app.error)
+    assert get_object(project, shown).opinions.keys() == {"Ben"}
+    assert on_desk(app) == shown
+    press(app, "Right")
+    said = get_object(project, shown).opinions
+    assert {name: each.verdict for name, each in said.items()} == {"Ann": "right", "Ben": "wrong"}
+    project.close()
+
+
+def test_points_are_judged_and_give_numbers(open_page: OpenPage, reviews: Path) -> None:
+    send(open_page)
+    project = open_project(reviews / "desk")
+    source_id = all_objects(project)[0].source_id
+    drawn = draw_pixels(project, source_id, SampleParams(size=6, least=1, seed=3))
+    app = open_page(PAGE, project="desk", reviewer="Ann")
+    app.selectbox(key="rev.w.what").set_value(drawn.id).run()
+    assert f"Point 1 of {drawn.units}" in texts(app)
+    units = all_units(project, drawn.id)
+    names = ["building", "bare land", "road", "vegetation", "water"]
+    for unit in units:
+        press(app, names[unit.class_id])
+    assert all(unit.current.class_id == unit.class_id for unit in all_units(project, drawn.id))
+    app.session_state["rev.tabs"] = "Numbers"
+    app.run()
+    assert not app.error
+    (overall,) = app.metric
+    assert overall.value.startswith("100.0 %")
+    app.session_state["rev.tabs"] = "Take it home"
+    app.run()
+    labels = {each.label for each in app.get("download_button")}
+    assert {"GeoPackage", "GeoJSON", "Masks to train on", "Report", "Backup"} <= labels
+    project.close()
+
+
+@pytest.mark.parametrize("name", ["../desk", "a/b", "a\\b", ".hidden", "a..b", " ", "C:desk"])
+def test_a_name_that_leads_elsewhere_makes_no_folder(reviews: Path, name: str) -> None:
+    with pytest.raises(ParameterError, match="can't be called"):
+        review_projects.open_named(name, make=True)
+    assert not reviews.exists()
+
+
+def test_a_damaged_project_is_told_in_a_sentence(open_page: OpenPage, reviews: Path) -> None:
+    (reviews / "desk").mkdir(parents=True)
+    (reviews / "desk" / "review.gpkg").write_bytes(b"no database" * 100)
+    app = open_page(PAGE, project="desk", reviewer="Ann")
+    (shown,) = app.error
+    assert "damaged" in shown.value
+    assert (reviews / "desk" / "review.gpkg").read_bytes() == b"no database" * 100
