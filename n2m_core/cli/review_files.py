@@ -94,6 +94,20 @@ def back_up(
     Output(is_json=is_json).finish(payload, [f"Wrote {target} ({size / 1e6:.1f} MB)"], ())
 
 
+@app.command("restore", epilog="Example: n2m review restore desk desk-monday.gpkg")
+def go_back(
+    folder: Folder,
+    path: Annotated[Path, typer.Argument(metavar="BACKUP", help="A file that backup wrote.")],
+    is_json: options.Json = False,
+) -> None:
+    """Go back to a backup; what was there is moved to backups/."""
+    from n2m_core.review import restore, status
+
+    found = status(restore(folder, path))
+    lines = [f"{folder} is as {path} has it: {found['progress']['judged']} objects judged"]
+    Output(is_json=is_json).finish(found, lines, ())
+
+
 @app.command("sample-size", epilog=SIZE_EXAMPLE)
 def sample_size(
     guess: Annotated[

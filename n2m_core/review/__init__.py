@@ -3,6 +3,7 @@
 | file | what |
 |---|---|
 | schema, store | the tables and their versions; the database file, kept whole |
+| backups | copies of the database, and the way back |
 | project, records | a project, its reviewers and maps; what it holds |
 | importing, files | a map's polygons, or those of a file, become objects |
 | exporting | corrected polygons and masks |
@@ -15,6 +16,7 @@
 """
 
 from n2m_core.review.assessment import agreement, assess, numbers_of, status
+from n2m_core.review.backups import backup, restore
 from n2m_core.review.decisions import add_object, decide, history, undo
 from n2m_core.review.desk import (
     all_objects,
@@ -29,7 +31,6 @@ from n2m_core.review.files import PolygonFile, add_file
 from n2m_core.review.importing import NewSource, add_map, add_source
 from n2m_core.review.project import (
     Project,
-    backup,
     create_project,
     get_source,
     is_project,
@@ -120,6 +121,7 @@ __all__ = [
     "previous_object",
     "previous_unit",
     "progress",
+    "restore",
     "reviewers",
     "samples",
     "sources",

@@ -220,6 +220,9 @@ def opinion(rows: Iterable[Any], names: Mapping[int, str]) -> Opinion:
         for key in ("verdict", "class_id", "comment"):
             if getattr(row, key) is not None:
                 known[key] = getattr(row, key)
+        corrects = row.geom is not None or row.class_id is not None
+        if corrects or row.verdict is not None:
+            known["is_corrected"] = corrects
         if row.geom is not None:
             known["outline"] = from_blob(row.geom)
             known["area_m2"], known["area_px"] = row.area_m2, row.area_px

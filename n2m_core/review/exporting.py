@@ -1,7 +1,7 @@
 """What a review leaves: corrected polygons for a GIS, corrected masks to train on.
 
-The last word on each object counts. An object stays unless it was judged wrong without a class or
-outline that would put it right; one judged wrong with either is corrected and stays.
+The last word on each object counts. An object goes when it was judged wrong and neither class nor
+outline was corrected with that verdict or after it, or when its class became the background.
 """
 
 from __future__ import annotations
@@ -28,10 +28,17 @@ from n2m_core.vectorize import write_vector
 MASK_FOLDERS = {"segment": ("images", "masks"), "change": ("after", "labels")}
 
 
-def is_kept(found: ReviewObject) -> bool:
+def is_kept(found: ReviewObject, source: Source) -> bool:
     """Whether an object is there after the review."""
     said = found.current
-    return said.verdict != "wrong" or said.class_id is not None or said.outline is not None
+    is_nothing = any(e.is_background and e.id == found.final_class_id for e in source.classes)
+    return not is_nothing and (said.verdict != "wrong" or said.is_corrected)
+
+
+def is_open(found: ReviewObject) -> bool:
+    """Whether nobody has settled what an object is: not judged and not corrected, or unsure."""
+    said = found.current
+    return said.verdict == "unsure" or (said.verdict is None and not said.is_corrected)
 
 
 def polygons_of_review(
@@ -54,9 +61,8 @@ def polygons_of_review(
         ReviewError: the project can't be read.
     """
     source = get_source(project, source_id)
-    found = [
-        each for each in all_objects(project, source_id=source_id) if with_removed or is_kept(each)
-    ]
+    found = all_objects(project, source_id=source_id)
+    found = [each for each in found if with_removed or is_kept(each, source)]
     names = {entry.id: entry.name for entry in source.classes}
     has_area = source.crs is not None or source.resolution_m is not None
     table: dict[str, list[Any]] = {
@@ -76,7 +82,7 @@ def polygons_of_review(
         "map_class": [None if each.origin == "drawn" else names[each.class_id] for each in found],
         "redrawn": [each.current.outline is not None for each in found],
         "disputed": [each.is_disputed for each in found],
-        "kept": [is_kept(each) for each in found],
+        "kept": [is_kept(each, source) for each in found],
     }
     frame = gpd.GeoDataFrame(table, geometry=[e.final_outline for e in found], crs=source.crs)
     for name in ("area_m2", "area_px", "confidence", "decision_time"):
@@ -128,23 +134,25 @@ def corrected_labels(project: Project, source: Source, *, keep_unjudged: bool = 
     labels = np.where(image.valid, image.pixels[0], NOT_SHOWN).astype(np.uint8)
     found = all_objects(project, source_id=source.id)
     background = next((e.id for e in source.classes if e.is_background), NOT_SHOWN)
-    changed = [each for each in found if _is_changed(each)]
+    changed = [each for each in found if _is_changed(each, source)]
     labels = _painted(labels, image, [(each.outline, background) for each in changed])
-    painted = sorted((e for e in changed if is_kept(e)), key=lambda e: -e.final_outline.area)
+    painted = sorted(
+        (e for e in changed if is_kept(e, source)), key=lambda e: -e.final_outline.area
+    )
     shapes = [(each.final_outline, each.final_class_id) for each in painted]
     labels = _painted(labels, image, shapes)
     if not keep_unjudged:
-        still_open = [e for e in found if e.current.verdict in (None, "unsure")]
+        still_open = [each for each in found if is_open(each)]
         labels = _painted(labels, image, [(e.final_outline, NOT_SHOWN) for e in still_open])
     labels[~image.valid] = NOT_SHOWN
     return image.with_pixels(labels[None], ("class",), valid=labels != NOT_SHOWN)
 
 
-def _is_changed(found: ReviewObject) -> bool:
+def _is_changed(found: ReviewObject, source: Source) -> bool:
     """Whether the raster differs from the map because of this object."""
     said = found.current
     moved = said.outline is not None or said.class_id not in (None, found.class_id)
-    return found.origin == "drawn" or moved or not is_kept(found)
+    return found.origin == "drawn" or moved or not is_kept(found, source)
 
 
 def _painted(

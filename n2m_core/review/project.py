@@ -30,7 +30,7 @@ from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io import read_image, read_labels
 from n2m_core.review import schema
 from n2m_core.review.records import ReviewClass, Reviewer, Source
-from n2m_core.review.store import BACKUPS, FILE, Store
+from n2m_core.review.store import FILE, Store
 
 PICTURES = "pictures"
 MAX_NAME = 80
@@ -147,29 +147,6 @@ def open_or_create(folder: Path, title: str = "") -> Project:
     return open_project(folder) if is_project(Path(folder)) else create_project(folder, title)
 
 
-def backup(project: Project, path: Path | None = None) -> Path:
-    """Copy the database to one file while people go on working; pictures are not in it.
-
-    To go back to it, close the project and put the file in the place of its review.gpkg.
-
-    Args:
-        project: of which.
-        path: the file; one named by the time in the project's backups/ when None.
-
-    Returns:
-        The file.
-
-    Raises:
-        ReviewError: it can't be written, or is the project's own file.
-    """
-    named = now()[:19].replace(":", "").replace("-", "")
-    target = project.folder / BACKUPS / f"{named}Z.gpkg" if path is None else Path(path)
-    if target.resolve() == project.store.path.resolve():
-        raise ReviewError(f"{target} is the project itself; give another name.")
-    project.store.backup(target)
-    return target
-
-
 def join(project: Project, name: str) -> Reviewer:
     """Sit down at the desk under a name; a new name joins, upper and lower case are alike.
 
@@ -180,14 +157,15 @@ def join(project: Project, name: str) -> Reviewer:
     name = " ".join(name.split())
     if not 1 <= len(name) <= MAX_NAME:
         raise ParameterError(f"A reviewer's name has 1 to {MAX_NAME} letters; {len(name)} given.")
-    with project.store.writing() as connection:
-        table = schema.reviewers
-        connection.execute(
-            insert(table).values(name=name, joined_at=now()).on_conflict_do_nothing()
-        )
-        row = connection.execute(
-            select(table).where(func.lower(table.c.name) == func.lower(name))
-        ).one()
+    table = schema.reviewers
+    named = select(table).where(func.lower(table.c.name) == func.lower(name))
+    with project.store.reading() as connection:
+        row = connection.execute(named).first()
+    if row is None:
+        with project.store.writing() as connection:
+            new = insert(table).values(name=name, joined_at=now())
+            connection.execute(new.on_conflict_do_nothing())
+            row = connection.execute(named).one()
     return Reviewer(row.id, row.name)
 
 

@@ -143,6 +143,8 @@ class Opinion:
         area_px: the same in pixels of the map's grid.
         reviewer: who spoke last; "" for nobody.
         at: when; "" for never.
+        is_corrected: whether a class or outline came with the last verdict or after it. What is
+            wrong and corrected stays; what is wrong and not corrected goes.
     """
 
     verdict: Verdict | None = None
@@ -153,6 +155,7 @@ class Opinion:
     area_px: float | None = None
     reviewer: str = ""
     at: str = ""
+    is_corrected: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from n2m_core.errors import ReviewError
@@ -25,6 +26,8 @@ from n2m_core.review import schema
 
 FILE = "review.gpkg"
 BACKUPS = "backups"
+SIDECARS = ("-wal", "-shm", "-journal")
+"""Files that SQLite keeps beside a database."""
 BUSY_S = 30.0
 _BEGIN = "n2m_begin"
 _REASONS = {
@@ -35,8 +38,8 @@ _REASONS = {
     "SQLITE_PERM": "it can't be written to; give it write permission or copy it elsewhere",
     "SQLITE_BUSY": f"somebody else has kept it locked for {BUSY_S:.0f} s; try again",
     "SQLITE_LOCKED": f"somebody else has kept it locked for {BUSY_S:.0f} s; try again",
-    "SQLITE_CORRUPT": "it is damaged; put a backup in its place (`n2m review backup` makes them)",
-    "SQLITE_NOTADB": "it is damaged; put a backup in its place (`n2m review backup` makes them)",
+    "SQLITE_CORRUPT": "it is damaged; go back to a backup with `n2m review restore`",
+    "SQLITE_NOTADB": "it is damaged; go back to a backup with `n2m review restore`",
 }
 
 
@@ -47,6 +50,7 @@ class Store:
         """Prepare; nothing is opened before it is used."""
         self.path = path
         self._engine = _make_engine(path)
+        self._file: tuple[int, int] | None = None
 
     @property
     def engine(self) -> Engine:
@@ -60,6 +64,7 @@ class Store:
         Raises:
             ReviewError: the file can't be read.
         """
+        self._follow()
         with _told(self.path), self._engine.connect() as connection, connection.begin():
             yield connection
 
@@ -70,6 +75,7 @@ class Store:
         Raises:
             ReviewError: the file can't be written; it is as it was.
         """
+        self._follow()
         with _told(self.path), self._engine.connect() as plain:
             connection = plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
             with connection.begin():
@@ -78,6 +84,26 @@ class Store:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
+
+    def _follow(self) -> None:
+        """Go over to the file that lies there now, so that nothing is written to one that has gone.
+
+        Somebody may have gone back to a backup while it was open.
+
+        Raises:
+            ReviewError: there is no file any more, or the other one is no good.
+        """
+        try:
+            found = self.path.stat()
+        except OSError as e:
+            raise ReviewError(
+                f"{self.path} is not there any more ({e.strerror}); put it back."
+            ) from e
+        now = (found.st_dev, found.st_ino)
+        former, self._file = self._file, now
+        if former not in (None, now):
+            self._engine.dispose()
+            self.check()
 
     def create(self, title: str, created_at: str) -> None:
         """Make the tables in a new file; whole or not at all."""
@@ -160,7 +186,7 @@ class Store:
             ) from e
         finally:
             if part is not None:
-                for left in (part, *(Path(f"{part}{end}") for end in ("-wal", "-shm", "-journal"))):
+                for left in (part, *(Path(f"{part}{end}") for end in SIDECARS)):
                     left.unlink(missing_ok=True)
         return target.stat().st_size
 
@@ -229,6 +255,8 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except DBAPIError as e:
         raise ReviewError(_sentence(path, e.orig)) from e
+    except PoolTimeoutError as e:
+        raise ReviewError(f"{path}: too many people ask at once; try again.") from e
     except sqlite3.Error as e:
         raise ReviewError(_sentence(path, e)) from e
 

@@ -83,6 +83,8 @@ def test_from_import_to_report(review: Review, desk: Path) -> None:
     kept = review("backup", desk, "--out", "kept.gpkg", "--json").json
     assert Path("kept.gpkg").stat().st_size == kept["bytes"]
     assert "town" in review("status", desk).out
+    assert review("decide", desk, 3, "unsure", "--reviewer", "Ann").code == 0
+    assert review("restore", desk, "kept.gpkg", "--json").json["progress"]["judged"] == 2
 
 
 def test_sample_size_from_shares_and_from_a_map(review: Review, desk: Path) -> None:

@@ -231,3 +231,14 @@ def test_bad_decisions_say_nothing(
     with pytest.raises(error, match=expected):
         decide(project, 1, Reviewer(1, "x"), **words)  # type: ignore[arg-type]
     assert history(project) == ()
+
+
+def test_judged_objects_are_found_by_index(tmp_path: Path) -> None:
+    """Else the time to find the next object grows with the square of what was judged."""
+    project, _ = reviewed(tmp_path)
+    judged = "SELECT 1 FROM live_entries AS e WHERE e.object_id = o.id"
+    with project.store.reading() as connection:
+        plan = connection.exec_driver_sql(
+            f"EXPLAIN QUERY PLAN SELECT o.id FROM live_objects AS o WHERE NOT EXISTS ({judged})"
+        ).all()
+    assert sum("USING INDEX entries_of_object" in row[-1] for row in plan) == 2

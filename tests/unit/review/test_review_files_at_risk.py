@@ -31,6 +31,7 @@ from n2m_core.review import (
     open_or_create,
     open_project,
     progress,
+    restore,
     schema,
     sources,
 )
@@ -96,11 +97,10 @@ def test_damaged_file_is_told_and_left_alone(tmp_path: Path) -> None:
     for start in range(8192, len(content) - 2048, 4096):
         content[start : start + 2048] = b"\xa5" * 2048
     path.write_bytes(content)
-    with pytest.raises(ReviewError, match="is damaged; put a backup in its place"):
+    with pytest.raises(ReviewError, match="is damaged; go back to a backup"):
         open_project(tmp_path)
     assert path.read_bytes() == content
-    shutil.copy(tmp_path / "good.gpkg", path)
-    assert len(all_objects(open_project(tmp_path))) == 200
+    assert len(all_objects(restore(tmp_path, tmp_path / "good.gpkg"))) == 200
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database at all" * 300, b"SQLite format 3\x00"])
@@ -200,7 +200,7 @@ def test_full_disk_is_told_and_what_was_saved_stays(tmp_path: Path) -> None:
     full = open_project(tmp_path)
     full.close()
     event.listen(full.store.engine, "connect", fill)
-    said = []
+    said: list[int] = []
     with pytest.raises(ReviewError, match="the disk is full; free some space"):
         while len(said) < 2000:
             said.append(decide(full, 2, ann, verdict="wrong", comment="x" * 2000).id)
@@ -295,3 +295,36 @@ def test_import_that_fails_leaves_no_picture_behind(tmp_path: Path) -> None:
         add_map(project, map_result([[0, 1], [0, 0]]), name="late")
     assert len(sources(project)) == 1
     assert not list(tmp_path.rglob("*.tif"))
+
+
+def test_going_back_to_a_backup_while_somebody_works(tmp_path: Path) -> None:
+    project, _ = reviewed(tmp_path)
+    ann = join(project, "Ann")
+    kept = backup(project)
+    content = kept.read_bytes()
+    decide(project, 1, ann, verdict="wrong")
+    again = restore(tmp_path, kept)
+    assert history(again) == history(project) == ()
+    decide(project, 3, ann, verdict="right")
+    project.close()
+    again.close()
+    assert [entry.object_id for entry in history(open_project(tmp_path))] == [3]
+    assert kept.read_bytes() == content
+    (aside,) = (tmp_path / "backups").glob("replaced-*.gpkg")
+    with closing(sqlite3.connect(aside)) as raw:
+        assert raw.execute("SELECT object_id FROM entries").fetchall() == [(1,)]
+    for wrong in (tmp_path / "none.gpkg", tmp_path / FILE):
+        with pytest.raises(ReviewError, match="is no backup"):
+            restore(tmp_path, wrong)
+    (tmp_path / "other.gpkg").write_bytes(b"no database" * 100)
+    with pytest.raises(ReviewError, match="is damaged"):
+        restore(tmp_path, tmp_path / "other.gpkg")
+    assert len(history(open_project(tmp_path))) == 1
+
+
+def test_file_that_is_gone_takes_no_decisions(tmp_path: Path) -> None:
+    project, _ = reviewed(tmp_path)
+    ann = join(project, "Ann")
+    project.store.path.rename(tmp_path / "elsewhere.gpkg")
+    with pytest.raises(ReviewError, match="is not there any more"):
+        decide(project, 2, ann, verdict="wrong")

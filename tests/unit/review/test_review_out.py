@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pytest
+from affine import Affine
 from rasters import RasterFactory
-from review_cases import frame_of, map_result, reviewed, square
+from review_cases import CLASSES, frame_of, map_result, reviewed, square
+from shapely.geometry import Polygon, box
 
-from n2m_core.datasets.folder import FolderSegmentation
+from n2m_core.checkpoints import ClassInfo
+from n2m_core.datasets.folder import FolderChange, FolderSegmentation
 from n2m_core.errors import GridError, LabelError, OutputError, ParameterError, ReviewError
 from n2m_core.review import (
+    NewSource,
     PolygonFile,
     Project,
     SampleParams,
@@ -21,9 +26,11 @@ from n2m_core.review import (
     add_file,
     add_map,
     add_object,
+    add_source,
     all_objects,
     all_units,
     answer,
+    assess,
     create_project,
     decide,
     draw_pixels,
@@ -36,6 +43,7 @@ from n2m_core.review import (
     write_masks,
     write_report,
 )
+from n2m_core.review.exporting import corrected_labels
 from n2m_core.review.report import percent
 from n2m_core.vectorize import write_vector
 
@@ -183,3 +191,104 @@ def test_map_of_another_size_is_refused(tmp_path: Path, write_raster: RasterFact
     project = create_project(tmp_path / "p")
     with pytest.raises(GridError, match="give the map of that image"):
         add_file(project, PolygonFile(tmp_path / "o.gpkg", image, map=other))
+
+
+def test_wrong_after_a_correction_removes_and_before_it_corrects(tmp_path: Path) -> None:
+    project, source = town(tmp_path / "p")
+    ann = join(project, "Ann")
+    decide(project, 1, ann, outline=square(5, 5, 6))
+    decide(project, 1, ann, verdict="wrong")
+    decide(project, 2, ann, verdict="wrong")
+    decide(project, 2, ann, outline=square(25, 5, 6))
+    decide(project, 3, ann, outline=square(5, 25, 6))
+    decide(project, 4, ann, class_id=0)
+    assert list(polygons_of_review(project, source.id)["object"]) == [2, 3]
+    expected = np.zeros((40, 40), np.uint8)
+    expected[5:11, 25:31] = 1
+    expected[25:31, 5:11] = 1
+    expected[39, 39] = 255
+    assert np.array_equal(corrected_labels(project, source).pixels[0], expected)
+
+
+def test_outline_of_two_parts_is_written_as_such(tmp_path: Path) -> None:
+    project, source = town(tmp_path / "p")
+    left, top = square(5, 5).bounds[0], square(5, 5).bounds[3]
+    crossed = [(left, top), (left + 2, top - 2), (left + 2, top), (left, top - 2)]
+    decide(project, 1, join(project, "Ann"), verdict="right", outline=Polygon(crossed))
+    export_polygons(project, source.id, tmp_path / "out.gpkg")
+    frame = gpd.read_file(tmp_path / "out.gpkg")
+    assert frame.geometry[0].geom_type == "MultiPolygon"
+    assert frame.geometry[0].area == pytest.approx(2)
+
+
+def test_change_is_written_for_training_with_both_dates(tmp_path: Path) -> None:
+    labels = np.zeros((30, 30), np.uint8)
+    labels[4:8, 4:8] = 1
+    result = map_result(labels)
+    classes = (*result.card.classes, ClassInfo("demolished", "#0000ff"))
+    card = replace(result.card, task="change", classes=classes)
+    before = result.image.with_pixels(result.image.pixels + 1, result.image.band_names)
+    project = create_project(tmp_path / "p")
+    source = add_map(project, replace(result, card=card, before=before), name="pair")
+    assert source.kind == "change"
+    decide(project, 1, join(project, "Ann"), verdict="wrong", class_id=2)
+    write_masks(project, tmp_path / "out")
+    (sample,) = FolderChange(tmp_path / "out", classes)
+    assert np.array_equal(sample.label, labels * 2)
+    assert sample.after is not None
+    assert np.array_equal(sample.image.pixels, before.pixels)
+    assert np.array_equal(sample.after.pixels, result.image.pixels)
+
+
+@pytest.mark.parametrize("resolution_m", [None, 0.5])
+def test_map_without_a_place_is_reviewed_in_pixels(
+    tmp_path: Path, resolution_m: float | None
+) -> None:
+    labels = np.zeros((30, 30), np.uint8)
+    labels[4:8, 6:10] = 1
+    result = map_result(labels)
+    image = replace(result.image, crs=None, transform=Affine.identity(), resolution_m=resolution_m)
+    project = create_project(tmp_path / "p")
+    source = add_map(project, replace(result, image=image), name="photo.png")
+    (found,) = all_objects(project)
+    assert (source.crs, found.outline.bounds, found.area_px) == (None, (6, 4, 10, 8), 16)
+    assert found.area_m2 == (None if resolution_m is None else 4)
+    ann = join(project, "Ann")
+    decide(project, 1, ann, verdict="wrong", outline=box(6, 4, 12, 8))
+    frame = polygons_of_review(project, source.id)
+    assert frame.crs is None
+    assert list(frame["area_px" if resolution_m is None else "area_m2"]) == [
+        24 if resolution_m is None else 6
+    ]
+    assert int((corrected_labels(project, source).pixels == 1).sum()) == 24
+    sample = draw_pixels(project, source.id, SampleParams(20, least=5))
+    for unit in all_units(project, sample.id):
+        answer(project, unit.id, ann, unit.class_id)
+    area = assess(project, sample.id)["classes"][1]["area_m2"]
+    assert area is None if resolution_m is None else area["value"] == pytest.approx(4)
+    write_report(project, tmp_path / "report.pdf")
+
+
+def test_crs_without_a_code_shows_in_a_gis(tmp_path: Path) -> None:
+    own = "+proj=laea +lat_0=52 +lon_0=10 +x_0=0 +y_0=0 +datum=WGS84 +units=m"
+    project = create_project(tmp_path)
+    for number in range(2):
+        frame = frame_of(2).set_crs(own, allow_override=True)
+        frame.geometry = frame.geometry.translate(-500_000, -5_000_000)
+        add_source(project, NewSource(f"tile {number}", "polygons", CLASSES, frame))
+    layer = gpd.read_file(tmp_path / "review.gpkg", layer="map_2")
+    assert layer.crs.to_dict()["proj"] == "laea"
+    assert layer.geometry[0].area == pytest.approx(25)
+    assert all_objects(project)[0].area_m2 == pytest.approx(25, rel=1e-3)
+
+
+def test_polygons_in_pixels_on_a_picture_without_a_place(
+    tmp_path: Path, write_raster: RasterFactory
+) -> None:
+    image = write_raster(np.full((3, 40, 90), 7, np.uint8), "photo.png", crs=None)
+    frame = gpd.GeoDataFrame({"class": ["house"]}, geometry=[box(3, 4, 8, 9)], crs=None)
+    write_vector(tmp_path / "o.geojson", frame)
+    project = create_project(tmp_path / "p")
+    source = add_file(project, PolygonFile(tmp_path / "o.geojson", image))
+    assert source.crs is None
+    assert picture(source, "map").pixels.sum() == 25

@@ -217,7 +217,7 @@ def test_strata_of_objects() -> None:
 )
 def test_impossible_samples(words: dict[str, int], expected: str) -> None:
     with pytest.raises(ParameterError, match=expected):
-        SampleParams(**words)  # type: ignore[arg-type]
+        SampleParams(**words)
 
 
 def test_polygons_without_a_map_have_no_ground_to_sample(tmp_path: Path) -> None:
