@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from n2m_core.cli import options
-from n2m_core.cli.output import Output, score, table
+from n2m_core.cli.output import Output, table
 
 if TYPE_CHECKING:
     from n2m_core.review import Project
@@ -215,7 +215,7 @@ def accuracy(
 ) -> None:
     """Estimate accuracy and area from the answers to a sample, with 95 % intervals."""
     from n2m_core.review import agreement, assess, open_project, samples
-    from n2m_core.review.report import accuracy_tables, accuracy_title, percent
+    from n2m_core.review.report import accuracy_tables, accuracy_title, agreement_table, percent
 
     project = open_project(folder)
     who = None if reviewer is None else _known_reviewer(project, reviewer)
@@ -227,10 +227,9 @@ def accuracy(
         lines += [accuracy_title(each), f"overall accuracy: {percent(each['overall'])}"]
         for part in accuracy_tables(each):
             lines += table(part.header, part.rows)
-    for name in ("objects", "units"):
-        for pair in alike[name]["pairs"]:
-            who_and_what = f"{pair['first']} and {pair['second']}, {pair['items']} {name}"
-            lines.append(f"Cohen's kappa of {who_and_what}: {score(pair['kappa'])}")
+    compared = agreement_table(alike)
+    if compared is not None:
+        lines += table(compared.header, compared.rows)
     notes = [note for each in found for note in each["notes"]]
     payload = {"accuracy": found, "agreement": alike}
     Output(is_json=is_json).finish(payload, lines, notes)

@@ -67,7 +67,11 @@ def assess(project: Project, sample_id: int, *, reviewer: Reviewer | None = None
         "unsure": unsure,
         "counted": len(counted),
         **numbers,
-        "notes": [*numbers["notes"], *_notes(sample, unsure, still_open)],
+        "notes": [
+            *numbers["notes"],
+            *_notes(sample, unsure, still_open),
+            *_too_sure(numbers["classes"]),
+        ],
     }
 
 
@@ -264,6 +268,9 @@ def _of_objects(sample: Sample, source: Source, counted: Sequence[tuple[Unit, Op
             f"{empty} of {len(sample.strata)} strata of size and confidence have no answer yet; "
             "user's accuracy of their classes waits for one."
         )
+    single = sum(units[stratum.number] == 1 and stratum.population > 1 for stratum in sample.strata)
+    if single:
+        notes.append(f"{single} strata have one answer; an interval needs two of each.")
     return {
         "claims_omission": False,
         "overall": None,
@@ -296,6 +303,21 @@ def _notes(sample: Sample, unsure: int, still_open: int) -> list[str]:
     if unsure:
         notes.append(f"{unsure} units could not be told and are not counted.")
     return notes
+
+
+def _too_sure(rows: Sequence[Numbers]) -> list[str]:
+    """Name the classes whose interval has no length although not all of them was seen."""
+    names = [
+        row["name"]
+        for row in rows
+        if row["users"] and row["users"]["half"] == 0 and row["counted"] < row["mapped_units"]
+    ]
+    if not names:
+        return []
+    return [
+        f"All answered units of {', '.join(names)} agree, so that the interval has no length; more "
+        "units may find an exception."
+    ]
 
 
 def _kappas(items: Sequence[Mapping[str, str]]) -> Numbers:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from affine import Affine
 from PIL import Image, ImageDraw
+from PIL.Image import Resampling
 from shapely.geometry.base import BaseGeometry
 
 from n2m_core.errors import ReviewError
@@ -44,7 +45,12 @@ def overview(project: Project, source: Source, *, side_px: int = SIDE_PX) -> Pic
     if source.transform is None:
         raise ReviewError(f"{source.name} was sent to review without a grid to draw on.")
     shown = Image.fromarray(to_rgb(image))
-    shown.thumbnail((side_px, side_px))
+    if max(shown.size) > side_px:
+        shown.thumbnail((side_px, side_px))
+    else:
+        # Whole pixels of a small image stay square, and outlines don't cover what they surround.
+        factor = side_px // max(shown.size)
+        shown = shown.resize((shown.width * factor, shown.height * factor), Resampling.NEAREST)
     scale = Affine.scale(shown.width / image.width, shown.height / image.height)
     to_picture = scale @ ~image.transform if source.crs is not None else scale
     pen = ImageDraw.Draw(shown)

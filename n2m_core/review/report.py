@@ -31,7 +31,11 @@ METHOD = (
     "corrected for the map's errors. Omission is claimed only where every class of the map was "
     "sampled, background included. Agreement is Cohen's and Fleiss' kappa."
 )
-_HIDDEN = ("classes", "mask_values", "checkpoint_sha256")
+NO_SAMPLE = (
+    "No random sample was drawn, so nothing is claimed of the map's accuracy: objects were judged "
+    "in an order of choice, and the ground between them was not looked at."
+)
+_HIDDEN = ("classes", "mask_values")
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def make_report(project: Project) -> Report:
         (
             _progress_section(numbers),
             *maps,
+            *([] if numbers["accuracy"] else [Section("Accuracy", notes=(NO_SAMPLE,))]),
             *(_accuracy_section(each) for each in numbers["accuracy"]),
             *_agreement_sections(numbers["agreement"]),
         ),
@@ -252,8 +257,9 @@ def _map_section(project: Project, source: Source, row: dict[str, Any]) -> Secti
     )
 
 
-def _agreement_sections(numbers: dict[str, Any]) -> Sequence[Section]:
-    rows, notes = [], []
+def agreement_table(numbers: dict[str, Any]) -> Table | None:
+    """How far reviewers agree; None where no two of them judged the same thing."""
+    rows = []
     for name in ("objects", "units"):
         for pair in numbers[name]["pairs"]:
             who = f"{pair['first']} and {pair['second']}"
@@ -266,12 +272,16 @@ def _agreement_sections(numbers: dict[str, Any]) -> Sequence[Section]:
     for pair in numbers["outlines"]:
         who, mean = f"{pair['first']} and {pair['second']}", _number(pair["mean_iou"])
         rows.append((who, f"{pair['items']} outlines", "mean IoU", mean))
-    if not rows:
+    return Table(("reviewers", "of", "measure", "value"), tuple(rows)) if rows else None
+
+
+def _agreement_sections(numbers: dict[str, Any]) -> Sequence[Section]:
+    found = agreement_table(numbers)
+    if found is None:
         return ()
-    if any(row[-1] == "-" for row in rows):
-        notes.append("Kappa does not exist where all always said one and the same.")
-    table = Table(("reviewers", "of", "measure", "value"), tuple(rows))
-    return (Section("Agreement", (table,), tuple(notes)),)
+    is_missing = any(row[-1] == "-" for row in found.rows)
+    note = "Kappa does not exist where all always said one and the same."
+    return (Section("Agreement", (found,), (note,) if is_missing else ()),)
 
 
 def _number(value: float | None) -> str:

@@ -186,6 +186,11 @@ _GEOPACKAGE = (
     """INSERT INTO gpkg_spatial_ref_sys VALUES
         ('Undefined cartesian SRS', -1, 'NONE', -1, 'undefined', 'pixels (column, row)'),
         ('Undefined geographic SRS', 0, 'NONE', 0, 'undefined', NULL)""",
+    """INSERT INTO gpkg_spatial_ref_sys VALUES ('WGS 84', 4326, 'EPSG', 4326,
+        'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563,'
+        || 'AUTHORITY["EPSG","7030"]],AUTHORITY["EPSG","6326"]],PRIMEM["Greenwich",0,'
+        || 'AUTHORITY["EPSG","8901"]],UNIT["degree",0.0174532925199433,'
+        || 'AUTHORITY["EPSG","9122"]],AUTHORITY["EPSG","4326"]]', NULL)""",
 )
 _VERSION_1 = (
     *_GEOPACKAGE,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -86,6 +87,19 @@ def test_two_processes_decide_at_once_and_lose_nothing(tmp_path: Path) -> None:
         own = [entry.comment for entry in log if entry.reviewer == name]
         assert own == [str(number) for number in range(count)]
     assert [each.judged for each in progress(project).reviewers] == [4, 4]
+
+
+def test_threads_share_one_open_project(tmp_path: Path) -> None:
+    project, _ = reviewed(tmp_path)
+
+    def work(name: str) -> list[int]:
+        person = join(project, name)
+        return [decide(project, 1 + n % 4, person, verdict="right").id for n in range(8)]
+
+    with ThreadPoolExecutor(6) as pool:
+        said = list(pool.map(work, [f"person {number}" for number in range(6)]))
+    assert sorted(each for own in said for each in own) == list(range(1, 49))
+    assert [entry.id for entry in history(project)] == list(range(1, 49))
 
 
 def test_damaged_file_is_told_and_left_alone(tmp_path: Path) -> None:

@@ -144,7 +144,9 @@ def test_report_without_the_image_says_so(tmp_path: Path) -> None:
     with pytest.raises(ReviewError, match=r"not at .*image\.tif any more; put the file back"):
         picture(source)
     write_report(project, tmp_path / "report.html")
-    assert "put the file back" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "put the file back" in text
+    assert "nothing is claimed of the map&#39;s accuracy" in text
     with pytest.raises(ReviewError, match="put the file back"):
         write_masks(project, tmp_path / "out")
 

@@ -122,6 +122,7 @@ def test_no_omission_without_background(tmp_path: Path) -> None:
     assert found["classes"][1]["producers"] is None
     assert "No unit of background has been answered" in found["notes"][0]
     assert "50 of 60 units are still open" in found["notes"][1]
+    assert "All answered units of building agree" in found["notes"][2]
 
 
 def test_unsure_is_not_counted_and_the_last_word_is(tmp_path: Path) -> None:
