@@ -97,7 +97,7 @@ class Desk:
 
     @property
     def is_blind(self) -> bool:
-        """Whether others' verdicts are hidden, so that two people judge on their own."""
+        """Whether what others said is hidden, so that two people judge on their own."""
         return self.course.scope == "mine"
 
     def follow(self, course: Course) -> None:
@@ -161,23 +161,23 @@ class Desk:
         """Say something about the object on the desk."""
         do, name = told["do"], f"object {shown.id}"
         source = self.source_of(shown)
+        # On one's own, what one says is not about what others said.
+        seen = None if self.is_blind else self.seen
         if do == "verdict":
             verdict = cast("Verdict", told["verdict"])
-            # On one's own, a verdict is not about what others said.
-            seen = None if self.is_blind else self.seen
             entry = self._say(shown, verdict=verdict, seconds=seconds, seen=seen)
             self._note(entry, f"{name} is {verdict}")
             self._forward()
         elif do == "class":
-            entry = self._say(shown, class_id=int(told["class"]), seen=self.seen)
+            entry = self._say(shown, class_id=int(told["class"]), seen=seen)
             self._note(entry, f"{name} is {source.class_name(int(told['class']))}")
         elif do == "comment":
-            entry = self._say(shown, comment=str(told["text"]), seen=self.seen)
+            entry = self._say(shown, comment=str(told["text"]), seen=seen)
             self._note(entry, f"comment on {name}")
         elif do == "outline":
             ground = review_scene.ground_of(source)
             outline = review_scene.shape_of(told["rings"], ground)
-            entry = self._say(shown, outline=outline, seen=self.seen)
+            entry = self._say(shown, outline=outline, seen=seen)
             self._note(entry, f"new outline of {name}")
 
     def _say(self, shown: ReviewObject, **what: Any) -> Entry:  # noqa: ANN401 - handed on
@@ -335,7 +335,9 @@ class Desk:
         if isinstance(self.shown, Unit):
             made = review_scene.unit_scene(source, self.shown)
         else:
-            made = review_scene.object_scene(self.project, source, self.shown)
+            made = review_scene.object_scene(
+                self.project, source, self.shown, is_blind=self.is_blind
+            )
         return {
             **made,
             "session": self.session,
@@ -344,13 +346,22 @@ class Desk:
             "keys": self.keys(),
         }
 
-    def prepare(self, steps: int) -> None:
-        """Cut the crops of what comes next, in a thread of its own; nothing is kept here."""
+    def prepare(self, steps: int, turn: int) -> None:
+        """Cut the crops of what comes next, in a thread of its own.
+
+        Args:
+            steps: how far ahead.
+            turn: the turn in which this was asked; nothing is done once it is over.
+        """
         number = self.at
         for _ in range(steps):
             number = self.after(number, self.course.scope)
-            if number is None:
+            if number is None or self.turn != turn:
                 return
             ahead = Desk(self.project, self.reviewer, self.course, at=number)
-            if ahead.look() is not None:
-                ahead.scene()
+            shown = ahead.look()
+            if isinstance(shown, Unit):
+                review_scene.prepare(self.source_of(shown), shown.outline, has_map=False)
+            elif shown is not None:
+                shape = review_scene.outline_of(shown, is_blind=self.is_blind)
+                review_scene.prepare(self.source_of(shown), shape, has_map=True)

@@ -76,8 +76,9 @@ def _polygons(project: Project, known: dict[int, Source]) -> None:
     )  # fmt: skip
     _buttons("polygons", f"{file_stem(known[picked].name)}_reviewed", files)
     frame.quiet(
-        "What was judged wrong is left out, unless it got another class or outline. Each polygon "
-        "carries class, area, who decided last, when, and the map's own class."
+        "What was judged wrong is left out, unless class or outline were corrected with that "
+        "verdict or after it. Each polygon carries class, area, who decided last, when, and the "
+        "map's own class."
     )
 
 

@@ -63,15 +63,12 @@ def open_named(name: str, *, make: bool = False) -> Project:
         ReviewError: the project is missing, damaged, newer or can't be written to.
     """
     from n2m_core.review import is_project, open_or_create
-    from n2m_core.review.store import FILE
 
     folder = folder_of(name)
     if make and not is_project(folder):
         _make_reviews_folder()
         open_or_create(folder, name.strip()).close()
-    # A file that was put in the place of another one is another project.
-    stamp = (folder / FILE).stat().st_ino if is_project(folder) else 0
-    return _opened(folder, stamp)
+    return _opened(folder)
 
 
 def _make_reviews_folder() -> None:
@@ -91,7 +88,7 @@ def _make_reviews_folder() -> None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False, on_release=lambda held: held.close())
-def _opened(folder: Path, stamp: int) -> Project:
+def _opened(folder: Path) -> Project:
     """Open and check a project once for the whole server."""
     from n2m_core.review import open_project
 

@@ -14,10 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from affine import Affine
+from shapely.affinity import affine_transform
+from shapely.geometry import MultiPolygon, Polygon, box
+from shapely.geometry.base import BaseGeometry
 
 from n2m_core import raster_io, render
 from n2m_core.errors import LabelError, ReviewError
@@ -26,9 +29,6 @@ from n2m_core.review import Project, ReviewObject, Source, Unit, objects_in, pic
 from n2m_core.review.project import Role
 from pages._ui.coloring import natural_bands
 from pages._ui.detail import OFFERED, Detail, crop, data_uri
-
-if TYPE_CHECKING:
-    from shapely.geometry.base import BaseGeometry
 
 LEAST_PX = 96
 """Shortest side of a crop in pixels of the picture: an object is seen with what is around it."""
@@ -90,8 +90,6 @@ def _is_geographic(crs: str) -> bool:
 
 def moved(shape: BaseGeometry, transform: Affine) -> BaseGeometry:
     """Take an outline to other coordinates."""
-    from shapely.affinity import affine_transform
-
     t = transform
     return affine_transform(shape, [t.a, t.b, t.d, t.e, t.c, t.f])
 
@@ -111,8 +109,6 @@ def shape_of(rings: Sequence[Sequence[Sequence[Sequence[float]]]], ground: Groun
     Raises:
         LabelError: fewer than three corners, or numbers that are none.
     """
-    from shapely.geometry import MultiPolygon, Polygon
-
     try:
         parts = []
         for outer, *holes in rings:
@@ -140,24 +136,31 @@ def box_around(box: Box) -> Box:
     return x - half, y - half, x + half, y + half
 
 
-def object_scene(project: Project, source: Source, shown: ReviewObject) -> Json:
-    """Everything that the desk's map shows of an object."""
-    from shapely.geometry import box
+def object_scene(
+    project: Project, source: Source, shown: ReviewObject, *, is_blind: bool = False
+) -> Json:
+    """Everything that the desk's map shows of an object.
 
+    Args:
+        project: where.
+        source: its map.
+        shown: the object.
+        is_blind: whether to leave out what others than the person have changed about it.
+    """
     ground = ground_of(source)
-    outline = moved(shown.final_outline, ground.to_desk)
+    outline = moved(outline_of(shown, is_blind=is_blind), ground.to_desk)
     view = box_around(outline.bounds)
     around = moved(box(*view), ~ground.to_desk).bounds
     others = objects_in(project, source.id, around, limit=MOST_NEIGHBOURS)
     colors = {entry.id: entry.color for entry in source.classes}
+    class_id = class_of(shown, is_blind=is_blind)
     return {
         "key": f"object {shown.id} {shown.version}",
         "object": shown.id,
-        "version": shown.version,
         "outline": rings_of(outline),
         "edit": rings_of(simpler(outline)),
-        "color": colors[shown.final_class_id],
-        "class": shown.final_class_id,
+        "color": colors[class_id],
+        "class": class_id,
         "others": [
             {
                 "outline": rings_of(simpler(moved(each.final_outline, ground.to_desk))),
@@ -171,6 +174,31 @@ def object_scene(project: Project, source: Source, shown: ReviewObject) -> Json:
     }
 
 
+def outline_of(shown: ReviewObject, *, is_blind: bool) -> BaseGeometry:
+    """An object's outline after the review; the person's own alone where others are hidden."""
+    if not is_blind:
+        return shown.final_outline
+    return shown.outline if shown.mine.outline is None else shown.mine.outline
+
+
+def class_of(shown: ReviewObject, *, is_blind: bool) -> int:
+    """An object's class after the review; the person's own alone where others are hidden."""
+    if not is_blind:
+        return shown.final_class_id
+    return shown.class_id if shown.mine.class_id is None else shown.mine.class_id
+
+
+def prepare(source: Source, shape: BaseGeometry, *, has_map: bool) -> None:
+    """Cut the crops around an outline of a map's coordinates before they are asked for.
+
+    Raises:
+        ReviewError: a picture's file is missing or damaged.
+    """
+    ground = ground_of(source)
+    view = box_around(moved(shape, ground.to_desk).bounds)
+    pictures(source, ground, view, has_map=has_map)
+
+
 def unit_scene(source: Source, unit: Unit) -> Json:
     """Everything that the desk's map shows of a sampled point or block: not what the map says."""
     ground = ground_of(source)
@@ -179,7 +207,6 @@ def unit_scene(source: Source, unit: Unit) -> Json:
     return {
         "key": f"unit {unit.id} {unit.version}",
         "unit": unit.id,
-        "version": unit.version,
         "outline": rings_of(outline),
         "color": INK,
         "class": unit.mine.class_id,

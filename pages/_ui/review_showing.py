@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import streamlit as st
 
 from n2m_core.review import (
+    Opinion,
     Order,
     Project,
     Reviewer,
@@ -21,7 +22,7 @@ from n2m_core.review import (
     samples,
     sources,
 )
-from pages._ui import errors, frame, review_bridge, state
+from pages._ui import errors, frame, review_bridge, review_scene, state
 from pages._ui.review_desk import Course, Desk
 
 Json = dict[str, Any]
@@ -131,7 +132,7 @@ def _beside_the_map() -> None:
             _object(desk, shown, source)
         _steps(desk)
         _comment(desk, shown)
-        _helper().submit(desk.prepare, PREPARED)
+        _helper().submit(desk.prepare, PREPARED, desk.turn)
 
 
 @st.cache_resource(show_spinner=False)
@@ -157,9 +158,9 @@ def _told(desk: Desk, missing: str) -> None:
 def _object(desk: Desk, shown: ReviewObject, source: Source) -> None:
     """Facts and verdicts of an object."""
     colors = {entry.id: entry.color for entry in source.classes}
-    said = desk.is_blind
-    class_id = shown.class_id if said and shown.mine.class_id is None else shown.final_class_id
-    rows = [("Class", source.class_name(class_id)), ("Area", _area(shown))]
+    class_id = review_scene.class_of(shown, is_blind=desk.is_blind)
+    said = shown.mine if desk.is_blind else shown.current
+    rows = [("Class", source.class_name(class_id)), ("Area", _area(shown, said))]
     if shown.confidence is not None:
         rows.append(("Confidence", f"{shown.confidence:.2f}"))
     if shown.decision_time is not None:
@@ -177,12 +178,12 @@ def _object(desk: Desk, shown: ReviewObject, source: Source) -> None:
     _classes(desk, source, class_id)
 
 
-def _area(shown: ReviewObject) -> str:
-    if shown.final_area_m2 is not None:
-        return f"{shown.final_area_m2:,.0f} m²"
-    said = shown.current
-    pixels = shown.area_px if said.outline is None else said.area_px
-    return "unknown" if pixels is None else f"{pixels:,.0f} pixels"
+def _area(shown: ReviewObject, said: Opinion) -> str:
+    """The area of the outline that is shown."""
+    own = shown if said.outline is None else said
+    if own.area_m2 is not None:
+        return f"{own.area_m2:,.0f} m²"
+    return "unknown" if own.area_px is None else f"{own.area_px:,.0f} pixels"
 
 
 def _opinions(desk: Desk, shown: ReviewObject | Unit, source: Source) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ n2m.desk = (map, { token }) => {
   const status = n2m.make("div", "n2m-box n2m-status", box);
   status.setAttribute("aria-live", "polite");
   const tools = n2m.make("div", "n2m-box n2m-tools", box);
+  tools.hidden = true;
   tools.setAttribute("role", "toolbar");
   tools.setAttribute("aria-label", "Outline");
   for (const each of [tools, status]) {
@@ -88,8 +89,8 @@ n2m.desk = (map, { token }) => {
       if (waiting === scene.turn) say("No answer yet. It is saved only when the page says so.");
     }, 6000);
     const seconds = (performance.now() - since) / 1000;
-    const { session, turn, object, unit, version } = scene;
-    tell({ n2m: "act", act: { session, turn, object, unit, version, seconds, ...what } });
+    const { session, turn } = scene;
+    tell({ n2m: "act", act: { session, turn, seconds, ...what } });
   };
 
   /* Shapes */
