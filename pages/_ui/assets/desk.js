@@ -7,7 +7,9 @@ n2m.desk = (map, { token }) => {
   const SIDES = { left: "n2mleft", right: "n2mright", both: "n2mbase" };
   const swipe = box.querySelector(".n2m-swipe");
   const drawn = L.layerGroup().addTo(map);
-  const canvas = L.canvas();
+  /* Neighbours lie below everything that can be taken hold of. */
+  Object.assign(map.createPane("n2mothers").style, { zIndex: 390, pointerEvents: "none" });
+  const canvas = L.canvas({ pane: "n2mothers" });
   let scene = null;
   let edit = null; /* {polygons, isNew, handles, outline}: an outline being changed */
   let sketch = null; /* {points, isNew, line}: an outline being drawn */
@@ -19,6 +21,7 @@ n2m.desk = (map, { token }) => {
   const nameOf = ({ key }) => key.split(" ").slice(0, 2).join(" ");
 
   /* What stands on the map beside it */
+  box.classList.add("n2m-desk");
   const names = ["left", "right"].map((side) => n2m.make("div", `n2m-box n2m-side ${side}`, box));
   const status = n2m.make("div", "n2m-box n2m-status", box);
   status.setAttribute("aria-live", "polite");
@@ -81,7 +84,7 @@ n2m.desk = (map, { token }) => {
 
   /* Acts go to the page one at a time */
   const act = (what) => {
-    if (waiting || !scene) return;
+    if (waiting !== null || !scene) return;
     waiting = scene.turn;
     box.dataset.state = "saving";
     say("Saving …");
@@ -115,7 +118,8 @@ n2m.desk = (map, { token }) => {
       const thin = { color: each.color, weight: 1.2, opacity: 0.9, fill: false, dashArray: "3 3" };
       drawn.addLayer(L.polygon(each.outline, { ...thin, interactive: false, renderer: canvas }));
     }
-    if (scene.outline && !edit && !(sketch && !sketch.isNew))
+    const made = edit || sketch;
+    if (scene.outline && (!made || made.isNew))
       drawn.addLayer(polygon(scene.outline, scene.color, 2.5));
     if (scene.cross) {
       for (const [color, width] of [["#fff", 5], ["#111", 2]]) {
@@ -164,11 +168,12 @@ n2m.desk = (map, { token }) => {
     return found.filter(Boolean).forEach((each) => around.addLayer(each));
   };
   let timer = null;
-  map.on("moveend zoomend", () => {
+  const lookSoon = () => {
     clearTimeout(timer);
     /* A crop alone is enough to judge by; without an answer it stays so. */
     timer = setTimeout(() => lookAround().catch(() => around.clearLayers()), 250);
-  });
+  };
+  map.on("moveend zoomend", lookSoon);
   const show = (next) => {
     const isNext = !scene || nameOf(scene) !== nameOf(next);
     const isKept = edit && next.problem && !isNext;
@@ -180,10 +185,11 @@ n2m.desk = (map, { token }) => {
     if (isNext) {
       since = performance.now();
       chosenClass = scene.class;
+      around.clearLayers();
       fit();
+      lookSoon();
     }
     paint();
-    lookAround().catch(() => around.clearLayers());
     showTools();
     box.dataset.key = scene.key;
   };
@@ -196,8 +202,14 @@ n2m.desk = (map, { token }) => {
     }
     if (sketch) sketch.line.remove();
     edit = sketch = null;
-    box.classList.remove("n2m-drawing");
+    box.classList.remove("n2m-drawing", "n2m-busy");
     map.doubleClickZoom.enable();
+  };
+  /* While something is drawn, keys come here and the swipe's handle lets clicks through. */
+  const takeKeys = () => {
+    box.classList.add("n2m-busy");
+    window.focus();
+    box.focus({ preventScroll: true });
   };
   const begin = (rings, isNew) => {
     stop();
@@ -206,6 +218,7 @@ n2m.desk = (map, { token }) => {
       color: "#111", weight: 2, fillColor: "#fff", fillOpacity: 0.14, className: "n2m-edited",
     }).addTo(map), handles: L.layerGroup().addTo(map) };
     edit.outline.on("mousedown", moveWhole);
+    takeKeys();
     paint();
     handles();
     showTools();
@@ -307,6 +320,7 @@ n2m.desk = (map, { token }) => {
     sketch = { points: [], isNew, line: L.polyline([], { color: "#111", weight: 2 }).addTo(map) };
     map.doubleClickZoom.disable();
     box.classList.add("n2m-drawing");
+    takeKeys();
     paint();
     showTools();
     say("Click the corners one after the other; Enter or a double click closes the outline.");
@@ -330,7 +344,7 @@ n2m.desk = (map, { token }) => {
 
   /* Keys, of this frame and passed on by the page */
   const press = (key) => {
-    if (!scene || waiting) return false;
+    if (!scene || waiting !== null) return false;
     if (sketch || edit) {
       if (key === "Escape") cancel();
       else if (key === "Enter") (sketch ? close : save)();
