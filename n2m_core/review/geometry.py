@@ -51,23 +51,34 @@ def check_outline(outline: BaseGeometry) -> Outline:
     Raises:
         LabelError: nothing with an area is left.
     """
-    mended = outline if outline.is_valid else shapely.make_valid(outline)
-    parts = [
-        part
-        for part in getattr(mended, "geoms", [mended])
-        if isinstance(part, Polygon | MultiPolygon)
-    ]
-    flat = [each for part in parts for each in getattr(part, "geoms", [part]) if each.area > 0]
-    if not flat or not np.isfinite(outline.bounds).all():
+    flat: list[Polygon] = []
+    if np.isfinite(shapely.get_coordinates(outline)).all():
+        mended = outline if outline.is_valid else shapely.make_valid(outline)
+        parts = [each for part in _parts(mended) for each in _parts(part)]
+        flat = [part for part in parts if isinstance(part, Polygon) and part.area > 0]
+    if not flat:
         raise LabelError("The outline encloses no area; draw at least three corners of a polygon.")
     joined: Outline = shapely.force_2d(shapely.union_all(flat))
     return joined
 
 
+def _parts(shape: BaseGeometry) -> list[BaseGeometry]:
+    return list(getattr(shape, "geoms", [shape]))
+
+
 def areas_m2(outlines: Sequence[BaseGeometry] | NDArray[Any], crs: str) -> NDArray[np.float64]:
-    """Measure ground areas, m2, in an equal-area plane centred on the outlines."""
+    """Measure ground areas, m2, in an equal-area plane centred on the outlines.
+
+    Raises:
+        LabelError: the outlines have no place on the Earth.
+    """
     series = gpd.GeoSeries(list(outlines), crs=crs)
     west, south, east, north = series.to_crs("EPSG:4326").total_bounds
+    if not np.isfinite([west, south, east, north]).all():
+        raise LabelError(
+            f"The outlines lie outside the range of their CRS {crs[:60]}; draw them on the map, or "
+            "assign the right CRS."
+        )
     plane = (
         f"+proj=laea +lat_0={(south + north) / 2:.9f} +lon_0={(west + east) / 2:.9f} "
         "+datum=WGS84 +units=m"

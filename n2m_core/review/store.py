@@ -193,7 +193,7 @@ class Store:
     def _copy_to(self, part: Path) -> None:
         try:
             with (
-                closing(sqlite3.connect(self.path, timeout=BUSY_S)) as own,
+                closing(_connect(self.path)) as own,
                 closing(sqlite3.connect(part)) as copy,
             ):
                 own.backup(copy)

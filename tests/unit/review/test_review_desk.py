@@ -28,6 +28,7 @@ from n2m_core.review import (
     picture,
     previous_object,
     progress,
+    schema,
     sources,
     undo,
 )
@@ -177,6 +178,18 @@ def test_progress_counts_people_and_pace(tmp_path: Path) -> None:
     assert first.per_minute is not None
     assert first.per_minute > 60
     assert (second.judged, second.per_minute, second.last_at) == (0, None, "")
+
+
+def test_pace_leaves_breaks_out(tmp_path: Path) -> None:
+    project, _ = reviewed(tmp_path)
+    ann = join(project, "Ann")
+    with project.store.writing() as connection:
+        for object_id, at in enumerate(("11:00:00", "12:00:00", "12:00:20", "12:00:30"), 1):
+            when = f"2026-01-01T{at}.000+00:00"
+            values = {"object_id": object_id, "reviewer_id": ann.id, "at": when, "kind": "decide"}
+            connection.execute(schema.entries.insert().values(verdict="right", **values))
+    # Gaps of 20 and 10 s; the hour between is a break.
+    assert progress(project).reviewers[0].per_minute == pytest.approx(4)
 
 
 def test_any_gis_shows_the_project_file(tmp_path: Path) -> None:
