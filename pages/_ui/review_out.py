@@ -31,26 +31,26 @@ def show(project: Project) -> None:
     if not known:
         frame.empty("Nothing to take home yet", "Send a map to review first.")
         return
-    _polygons(project, known)
+    _of_one_map(project, known)
     st.subheader("The whole project", anchor=False)
     has_pictures = any(each.image is not None and each.map is not None for each in known.values())
     whole: Files = (
-        ("Report", "_report.html", "text/html", "article", lambda: _report(project, ".html")),
+        ("Report", "_report.html", "text/html", "article", lambda: report(project, ".html")),
         ("Report as PDF", ".pdf", "application/pdf", "picture_as_pdf",
-         lambda: _report(project, ".pdf")),
-        ("Backup", ".gpkg", "application/geopackage+sqlite3", "save", lambda: _backup(project)),
+         lambda: report(project, ".pdf")),
+        ("Backup", ".gpkg", "application/geopackage+sqlite3", "save", lambda: database(project)),
     )  # fmt: skip
     if has_pictures:
-        masks: Files = (
+        to_train_on: Files = (
             ("Masks to train on", "_masks.zip", "application/zip", "folder_zip",
-             lambda: _masks(project, is_kept)),
+             lambda: masks(project, is_kept)),
         )  # fmt: skip
         key = state.prepare("rev.w.unjudged", False)
         is_kept = state.keep(
             key,
             st.checkbox("Masks take the map's word for objects that nobody has judged", key=key),
         )
-        whole = (*masks, *whole)
+        whole = (*to_train_on, *whole)
     _buttons("project", file_stem(project.title), whole)
     frame.quiet(
         "The masks come in the folders that n2m train reads; what nobody has judged is left out of "
@@ -60,7 +60,7 @@ def show(project: Project) -> None:
     )
 
 
-def _polygons(project: Project, known: dict[int, Source]) -> None:
+def _of_one_map(project: Project, known: dict[int, Source]) -> None:
     """Corrected polygons of one map."""
     st.subheader("Corrected polygons", anchor=False)
     key = state.prepare("rev.w.out", next(iter(known)), list(known))
@@ -70,9 +70,9 @@ def _polygons(project: Project, known: dict[int, Source]) -> None:
     )
     files: Files = (
         ("GeoPackage", ".gpkg", "application/geopackage+sqlite3", "polyline",
-         lambda: _vector(project, picked, ".gpkg")),
+         lambda: polygons(project, picked, ".gpkg")),
         ("GeoJSON", ".geojson", "application/geo+json", "polyline",
-         lambda: _vector(project, picked, ".geojson")),
+         lambda: polygons(project, picked, ".geojson")),
     )  # fmt: skip
     _buttons("polygons", f"{file_stem(known[picked].name)}_reviewed", files)
     frame.quiet(
@@ -96,26 +96,30 @@ def _buttons(name: str, stem: str, files: Files) -> None:
             )
 
 
-def _vector(project: Project, source_id: int, suffix: str) -> bytes:
+def polygons(project: Project, source_id: int, suffix: str) -> bytes:
+    """The corrected polygons of a map as .gpkg or .geojson."""
     with tempfile.TemporaryDirectory(prefix="n2m-") as folder:
         path = Path(folder) / f"reviewed{suffix}"
         export_polygons(project, source_id, path)
         return path.read_bytes()
 
 
-def _report(project: Project, suffix: str) -> bytes:
+def report(project: Project, suffix: str) -> bytes:
+    """The report as .html or .pdf."""
     with tempfile.TemporaryDirectory(prefix="n2m-") as folder:
         path = Path(folder) / f"report{suffix}"
         write_report(project, path)
         return path.read_bytes()
 
 
-def _backup(project: Project) -> bytes:
+def database(project: Project) -> bytes:
+    """A copy of the database, taken while people go on working."""
     with tempfile.TemporaryDirectory(prefix="n2m-") as folder:
         return backup(project, Path(folder) / "backup.gpkg").read_bytes()
 
 
-def _masks(project: Project, is_kept: bool) -> bytes:
+def masks(project: Project, is_kept: bool) -> bytes:
+    """Images and corrected masks as a ZIP; `is_kept` takes the map's word for what is open."""
     stream = io.BytesIO()
     with tempfile.TemporaryDirectory(prefix="n2m-") as folder:
         out = Path(folder) / "masks"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PROJECT, REVIEWER = "rev.project", "rev.reviewer"
 """Keys of the fields on the page Review; other pages leave their choice there."""
+FILE = "review.gpkg"
+"""The database of a project, as `n2m_core.review` names it; asking that would load much."""
 _NAME = re.compile(r"\w[\w .-]{0,59}")
 
 
@@ -46,8 +48,6 @@ def folder_of(name: str) -> Path:
 
 def names() -> list[str]:
     """The projects that are there, by name."""
-    from n2m_core.review.store import FILE
-
     return sorted(path.parent.name for path in reviews_folder().glob(f"*/{FILE}"))
 
 

@@ -182,7 +182,7 @@ def _area(shown: ReviewObject, said: Opinion) -> str:
     """The area of the outline that is shown."""
     own = shown if said.outline is None else said
     if own.area_m2 is not None:
-        return f"{own.area_m2:,.0f} m²"
+        return f"{own.area_m2:,.{0 if own.area_m2 >= 10 else 2}f} m²"
     return "unknown" if own.area_px is None else f"{own.area_px:,.0f} pixels"
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from pathlib import Path
 
+import geopandas as gpd
 import pytest
 from page_runs import OpenPage, maps_of, settle, texts
 from streamlit.testing.v1 import AppTest
 
 from n2m_core.errors import ParameterError
 from n2m_core.review import (
+    ReviewObject,
     SampleParams,
     all_objects,
     all_units,
@@ -21,7 +25,8 @@ from n2m_core.review import (
     join,
     open_project,
 )
-from pages._ui import review_projects
+from pages._ui import review_out, review_projects
+from pages._ui.review_desk import Desk
 
 PAGE = "9_Review"
 
@@ -34,11 +39,12 @@ def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def send(open_page: OpenPage) -> AppTest:
+def send(open_page: OpenPage, *, has_times: bool = False) -> AppTest:
     """Send the first sample's map to review from the page Segment."""
     # In the box for the project a test can choose, but not type.
     review_projects.open_named("desk", make=True)
     app = open_page("1_Segment", sample="first", checkpoint="n2m-landcover")
+    app.checkbox(key="seg.review.times").set_value(has_times)
     app.text_input(key="seg.review.reviewer").set_value("Ann").run()
     app.button(key="seg.review.send").click()
     return settle(app.run())
@@ -58,11 +64,13 @@ def on_desk(app: AppTest) -> int:
 
 
 def test_a_samples_map_is_sent_and_judged(open_page: OpenPage, reviews: Path) -> None:
-    sent = send(open_page)
+    sent = send(open_page, has_times=True)
     assert any("is in the project desk" in each.value for each in sent.success)
     project = open_project(reviews / "desk")
     objects = all_objects(project)
     assert len(objects) > 3
+    assert all(0 <= (each.decision_time or 0) <= 999 for each in objects)
+    assert any(each.decision_time for each in objects)
     doubtful = sorted(objects, key=lambda each: (each.confidence, each.id))
     app = open_page(PAGE, project="desk", reviewer="Ann")
     assert not app.error
@@ -133,7 +141,45 @@ def test_points_are_judged_and_give_numbers(open_page: OpenPage, reviews: Path) 
     app.run()
     labels = {each.label for each in app.get("download_button")}
     assert {"GeoPackage", "GeoJSON", "Masks to train on", "Report", "Backup"} <= labels
+    assert overall.value in review_out.report(project, ".html").decode()
+    with zipfile.ZipFile(io.BytesIO(review_out.masks(project, is_kept=True))) as files:
+        assert sorted({name.split("/")[0] for name in files.namelist()}) == ["images", "masks"]
     project.close()
+
+
+def test_a_corrected_object_goes_home_and_back(open_page: OpenPage, reviews: Path) -> None:
+    """An outline drawn on the desk's map comes out of the GeoPackage where it was drawn."""
+    send(open_page)
+    project = review_projects.open_named("desk")
+    desk = Desk(project, join(project, "Ann"))
+    shown = desk.look()
+    assert isinstance(shown, ReviewObject)
+    wrong = shown.id
+    desk.act({"session": desk.session, "turn": 0, "do": "verdict", "verdict": "wrong"})
+    desk.act({"session": desk.session, "turn": 0, "do": "verdict", "verdict": "wrong"})
+    desk.act({"session": "another", "turn": 1, "do": "undo"})
+    redrawn = desk.look()
+    assert isinstance(redrawn, ReviewObject)
+    square = [[[[-10, 20], [-10, 24], [-14, 24], [-14, 20]]]]
+    desk.act({"session": desk.session, "turn": 1, "do": "outline", "rings": square})
+    square = [[[[-50, 20], [-50, 26], [-54, 26], [-54, 20]]]]
+    desk.act({"session": desk.session, "turn": 2, "do": "add", "rings": square, "class": 4})
+    assert desk.problem is None
+    assert [entry.kind for entry in history(project)] == ["decide", "decide", "add"]
+    made = gpd.read_file(io.BytesIO(review_out.polygons(project, redrawn.source_id, ".gpkg")))
+    source = desk.source_of(redrawn)
+    assert made.crs == source.crs
+    assert source.transform is not None
+    assert wrong not in set(made["object"])
+    for number, corner, pixels in (
+        (redrawn.id, (20, 10), 16),
+        (int(made["object"].max()), (20, 50), 24),
+    ):
+        (row,) = made[made["object"] == number].itertuples()
+        left, _, _, top = row.geometry.bounds
+        assert (left, top) == pytest.approx(source.transform @ corner, abs=1e-6)
+        assert row.area_m2 == pytest.approx(pixels * 0.25, rel=0.01)
+    assert review_out.database(project).startswith(b"SQLite format 3")
 
 
 @pytest.mark.parametrize("name", ["../desk", "a/b", "a\\b", ".hidden", "a..b", " ", "C:desk"])
@@ -141,6 +187,14 @@ def test_a_name_that_leads_elsewhere_makes_no_folder(reviews: Path, name: str) -
     with pytest.raises(ParameterError, match="can't be called"):
         review_projects.open_named(name, make=True)
     assert not reviews.exists()
+
+
+def test_projects_are_listed_by_the_file_that_the_library_writes(reviews: Path) -> None:
+    assert review_projects.names() == []
+    for name in ("town", "coast"):
+        review_projects.open_named(name, make=True)
+    (reviews / "notes").mkdir()
+    assert review_projects.names() == ["coast", "town"]
 
 
 def test_a_damaged_project_is_told_in_a_sentence(open_page: OpenPage, reviews: Path) -> None:

@@ -29,10 +29,8 @@ n2m.desk = (map, { token }) => {
   tools.hidden = true;
   tools.setAttribute("role", "toolbar");
   tools.setAttribute("aria-label", "Outline");
-  for (const each of [tools, status]) {
-    L.DomEvent.disableClickPropagation(each);
-    L.DomEvent.disableScrollPropagation(each);
-  }
+  L.DomEvent.disableClickPropagation(tools);
+  L.DomEvent.disableScrollPropagation(tools);
   const say = (text) => {
     status.textContent = text;
     status.hidden = !text;
