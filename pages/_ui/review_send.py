@@ -36,6 +36,7 @@ class _Order:
         project: name of the project.
         reviewer: who sent it.
         has_times: whether the decision times are wanted.
+        min_area_m2: smaller polygons are not sent.
     """
 
     key: str
@@ -43,6 +44,7 @@ class _Order:
     project: str
     reviewer: str
     has_times: bool
+    min_area_m2: float
 
 
 def panel(page: str, source: Source, result: MapResult, choices: Choices) -> None:
@@ -54,6 +56,11 @@ def panel(page: str, source: Source, result: MapResult, choices: Choices) -> Non
             "confidence. Picture and map are copied into the project."
         )
         project, reviewer = review_projects.ask(f"{page}.review")
+        least = 0.0
+        if result.image.resolution_m is not None:
+            least = st.number_input(
+                "Smallest object (m²)", min_value=0.0, step=5.0, key=f"{page}.review.area"
+            )
         has_times = result.card.task in ("segment", "change") and st.checkbox(
             f"With decision times ({len(TIMESTEPS)} more passes of the network)",
             key=f"{page}.review.times",
@@ -64,7 +71,7 @@ def panel(page: str, source: Source, result: MapResult, choices: Choices) -> Non
             st.info("Name a project and yourself, then send.")
         elif is_pressed:
             key = f"review/{secrets.token_hex(8)}"
-            order = _Order(key, about, project, reviewer, has_times)
+            order = _Order(key, about, project, reviewer, has_times, least)
             st.session_state[f"{page}.review.order"] = order
         held: _Order | None = st.session_state.get(f"{page}.review.order")
         if held is not None and held.about == about:
@@ -131,5 +138,6 @@ def _add(
         project,
         result,
         name=f"{source.title}, {result.card.id}",
+        min_area_m2=order.min_area_m2,
         decision_time=decision_time,
     )

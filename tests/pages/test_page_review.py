@@ -18,7 +18,6 @@ from n2m_core.review import (
     SampleParams,
     all_objects,
     all_units,
-    decide,
     draw_pixels,
     get_object,
     history,
@@ -29,6 +28,8 @@ from pages._ui import review_out, review_projects
 from pages._ui.review_desk import Desk
 
 PAGE = "9_Review"
+LEAST_M2 = 1.0
+"""An untrained network's map is full of specks."""
 
 
 @pytest.fixture
@@ -44,6 +45,7 @@ def send(open_page: OpenPage, *, has_times: bool = False) -> AppTest:
     # In the box for the project a test can choose, but not type.
     review_projects.open_named("desk", make=True)
     app = open_page("1_Segment", sample="first", checkpoint="n2m-landcover")
+    app.number_input(key="seg.review.area").set_value(LEAST_M2)
     app.checkbox(key="seg.review.times").set_value(has_times)
     app.text_input(key="seg.review.reviewer").set_value("Ann").run()
     app.button(key="seg.review.send").click()
@@ -69,6 +71,7 @@ def test_a_samples_map_is_sent_and_judged(open_page: OpenPage, reviews: Path) ->
     project = open_project(reviews / "desk")
     objects = all_objects(project)
     assert len(objects) > 3
+    assert all((each.area_m2 or 0) >= LEAST_M2 for each in objects)
     assert all(0 <= (each.decision_time or 0) <= 999 for each in objects)
     assert any(each.decision_time for each in objects)
     doubtful = sorted(objects, key=lambda each: (each.confidence, each.id))
@@ -105,10 +108,10 @@ def test_a_decision_on_what_another_has_judged_meanwhile_is_refused(
     open_page: OpenPage, reviews: Path
 ) -> None:
     send(open_page)
-    app = open_page(PAGE, project="desk", reviewer="Ann")
+    app, other = (open_page(PAGE, project="desk", reviewer=name) for name in ("Ann", "Ben"))
     shown = on_desk(app)
     project = open_project(reviews / "desk")
-    decide(project, shown, join(project, "Ben"), verdict="wrong")
+    assert on_desk(press(other, "Wrong")) != shown
     press(app, "Right")
     assert any("Ben has said something" in each.value for each in app.error)
     assert get_object(project, shown).opinions.keys() == {"Ben"}
@@ -116,6 +119,7 @@ def test_a_decision_on_what_another_has_judged_meanwhile_is_refused(
     press(app, "Right")
     said = get_object(project, shown).opinions
     assert {name: each.verdict for name, each in said.items()} == {"Ann": "right", "Ben": "wrong"}
+    assert re.search(r"<td>Ann</td><td>1</td><td>1</td>", texts(other.run()))
     project.close()
 
 
