@@ -49,7 +49,7 @@ class _Order:
 
 def panel(page: str, source: Source, result: MapResult, choices: Choices) -> None:
     """Show the button that sends a result to review, and what became of it."""
-    about = f"{source.key}/{result.card.sha256}/{zlib.crc32(result.labels)}"
+    about = f"{source.key}/{result.card.sha256}/{zlib.crc32(result.labels.tobytes())}"
     with st.expander("Send to review", icon=":material/fact_check:", key=f"{page}-review"):
         frame.quiet(
             "Every polygon of the map becomes an object to be judged, with its class, area and "

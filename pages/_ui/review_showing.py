@@ -192,7 +192,7 @@ def _opinions(desk: Desk, shown: ReviewObject | Unit, source: Source) -> list[tu
     for name, said in shown.opinions.items():
         if desk.is_blind and name != desk.reviewer.name:
             continue
-        words = [said.verdict or ""]
+        words: list[str] = [said.verdict or ""]
         if isinstance(shown, Unit):
             words = ["can't tell" if said.verdict == "unsure" else ""]
         if said.class_id is not None:

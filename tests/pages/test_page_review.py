@@ -143,7 +143,7 @@ def test_points_are_judged_and_give_numbers(open_page: OpenPage, reviews: Path) 
     assert overall.value.startswith("100.0 %")
     app.session_state["rev.tabs"] = "Take it home"
     app.run()
-    labels = {each.label for each in app.get("download_button")}
+    labels = {each.proto.label for each in app.get("download_button")}
     assert {"GeoPackage", "GeoJSON", "Masks to train on", "Report", "Backup"} <= labels
     assert overall.value in review_out.report(project, ".html").decode()
     with zipfile.ZipFile(io.BytesIO(review_out.masks(project, is_kept=True))) as files:
