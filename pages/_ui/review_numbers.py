@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import streamlit as st
@@ -13,6 +14,7 @@ from n2m_core.review import (
     SampleParams,
     Source,
     agreement,
+    all_objects,
     assess,
     draw_objects,
     draw_pixels,
@@ -37,6 +39,7 @@ def show(project: Project, reviewer: Reviewer) -> None:
         frame.empty("Nothing to count yet", "Send a map to review first.")
         return
     _maps(status(project), known)
+    _by_class(project, known)
     drawn = samples(project)
     st.subheader("Accuracy and area", anchor=False)
     if drawn:
@@ -60,6 +63,26 @@ def _maps(found: Json, known: dict[int, Source]) -> None:
     keys = ("objects", "judged", "right", "wrong", "unsure", "redrawn", "added")
     rows = [(known[row["id"]].name, *(f"{row[key]:,}" for key in keys)) for row in found["maps"]]
     frame.table(("Map", *(key.title() for key in keys)), rows, [""] * len(rows))
+
+
+def _by_class(project: Project, known: dict[int, Source]) -> None:
+    """How far every class is, as the map has it, over all maps."""
+    counts: dict[str, Counter[str]] = {}
+    colors = {entry.name: entry.color for each in known.values() for entry in each.classes}
+    for each in all_objects(project):
+        name = known[each.source_id].class_name(each.class_id)
+        counts.setdefault(name, Counter())[each.current.verdict or "open"] += 1
+    rows = [
+        (
+            name,
+            f"{found.total():,}",
+            f"{found.total() - found['open']:,}",
+            *(f"{found[verdict]:,}" for verdict in ("right", "wrong", "unsure")),
+        )
+        for name, found in counts.items()
+    ]
+    header = ("Class", "Objects", "Judged", "Right", "Wrong", "Unsure")
+    frame.table(header, rows, [colors[name] for name in counts])
 
 
 def _accuracy(project: Project, reviewer: Reviewer, drawn: tuple[Sample, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import geopandas as gpd
@@ -140,6 +141,8 @@ def test_points_are_judged_and_give_numbers(open_page: OpenPage, reviews: Path) 
     app.run()
     assert not app.error
     (overall,) = app.metric
+    counted = Counter(each.class_id for each in all_objects(project))
+    assert f"building</td><td>{counted[0]}</td><td>0</td>" in texts(app)
     assert overall.value.startswith("100.0 %")
     app.session_state["rev.tabs"] = "Take it home"
     app.run()
