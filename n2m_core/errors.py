@@ -59,5 +59,13 @@ class BusyError(N2MError):
     """More was asked of the server than one visitor may have waiting."""
 
 
+class ReviewError(N2MError):
+    """A review project can't be opened, read or written: damaged, newer, full disk, read-only."""
+
+
+class ReviewConflictError(ReviewError):
+    """Somebody else changed an object after the person had opened it."""
+
+
 class CancelledError(N2MError):
     """The run was stopped by the person who started it."""

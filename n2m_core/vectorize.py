@@ -205,11 +205,18 @@ def geopackage_bytes(frame: gpd.GeoDataFrame, crs: str | None = None) -> bytes:
     with tempfile.TemporaryDirectory(prefix="n2m-") as folder:
         path = Path(folder) / "polygons.gpkg"
         moved = frame if crs is None else frame.to_crs(crs)
+        # A layer is of one type; a single part is a multi-polygon of one where there are others.
+        has_parts = bool((moved.geometry.geom_type == "MultiPolygon").any())
         with warnings.catch_warnings():
             # A map without georeference is written in pixels, on purpose.
             warnings.filterwarnings("ignore", message="'crs' was not provided")
             moved.to_file(
-                path, driver="GPKG", layer=LAYER, engine="pyogrio", geometry_type="Polygon"
+                path,
+                driver="GPKG",
+                layer=LAYER,
+                engine="pyogrio",
+                geometry_type="MultiPolygon" if has_parts else "Polygon",
+                promote_to_multi=has_parts,
             )
         return path.read_bytes()
 

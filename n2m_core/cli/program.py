@@ -12,7 +12,17 @@ from typing import Annotated
 import typer
 
 from n2m_core import __version__
-from n2m_core.cli import catalogue, fusing, learning, log, maps, refining, scores, trajectories
+from n2m_core.cli import (
+    catalogue,
+    fusing,
+    learning,
+    log,
+    maps,
+    refining,
+    review_files,
+    scores,
+    trajectories,
+)
 from n2m_core.errors import CancelledError, N2MError
 
 INTERRUPTED = 130
@@ -54,6 +64,7 @@ app.command("refine", short_help="Sharpen the boundaries of a rough map.", epilo
     refining.refine
 )
 app.add_typer(scores.app, name="evaluate")
+app.add_typer(review_files.app, name="review")
 app.command(
     "pretrain",
     short_help="Teach a network to denoise unlabelled images.",

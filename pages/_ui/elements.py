@@ -15,7 +15,7 @@ from folium import Map
 from folium.elements import JSCSSMixin
 from folium.template import Template
 
-from pages._ui.leaflet import PLAYER_JS
+from pages._ui.leaflet import DESK_JS, PLAYER_JS
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -75,3 +75,10 @@ class PlayerCall(FigureCall):
     """The timestep player under a row of maps whose overlays are its frames."""
 
     default_js: ClassVar[list[tuple[str, str]]] = [("n2m_player", PLAYER_JS)]
+
+
+class DeskCall(JSCSSMixin, MapCall):
+    """The review desk on a map, see `assets/desk.js`."""
+
+    default_js: ClassVar[list[tuple[str, str]]] = [("n2m_desk", DESK_JS)]
+    default_css: ClassVar[list[tuple[str, str]]] = []

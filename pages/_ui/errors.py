@@ -29,6 +29,8 @@ _TITLES: dict[type[core.N2MError], str] = {
     core.DatasetError: "The samples are incomplete",
     core.OutputError: "The result could not be written",
     core.BusyError: "Too much is waiting",
+    core.ReviewConflictError: "Look again",
+    core.ReviewError: "The review project cannot be used",
 }
 
 

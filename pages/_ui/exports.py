@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from n2m_core import raster_io, render
-from pages._ui import frame, views
+from pages._ui import frame, review_send, views
 from pages._ui.compute import Choices
 from pages._ui.inputs import Source
 
@@ -60,6 +60,7 @@ def panel(
         f"The GeoTIFF is cloud optimised and lies {where}; polygons carry class, area and mean "
         "confidence. The class map's licence follows the weights: " + result.card.license + "."
     )
+    review_send.panel(page, source, result, choices)
 
 
 def file_stem(title: str) -> str:

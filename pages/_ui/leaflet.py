@@ -23,6 +23,7 @@ LEAFLET_CSS = "leaflet.css"
 MAP_JS = "map.js"
 MAP_CSS = "map.css"
 PLAYER_JS = "player.js"
+DESK_JS = "desk.js"
 
 _SCRIPT = re.compile(r"<script[^>]*\bsrc=\"([^\"]+)\"[^>]*>\s*</script>", re.IGNORECASE)
 _STYLESHEET = re.compile(r"<link[^>]*\bhref=\"([^\"]+)\"[^>]*/?>", re.IGNORECASE)
@@ -75,7 +76,7 @@ def _number(figure: Figure) -> None:
 @cache
 def _script(name: str) -> str:
     """Read a script by the name it is linked by, safe inside a script element."""
-    text = _SOURCE_MAP.sub("", _read(name, {LEAFLET_JS}, {MAP_JS, PLAYER_JS}))
+    text = _SOURCE_MAP.sub("", _read(name, {LEAFLET_JS}, {MAP_JS, PLAYER_JS, DESK_JS}))
     return text.replace("</script", "<\\/script")
 
 

@@ -71,7 +71,7 @@ class Panel:
 
 def overlay_html(layers: Sequence[Layer], setting: Setting) -> str:
     """One map with its masks over the picture."""
-    made = _new_map(setting)
+    made = new_map(setting)
     _add_layers(made, layers, setting)
     _add_controls(made, setting, layers, full=True)
     return _figure_html([made])
@@ -79,7 +79,7 @@ def overlay_html(layers: Sequence[Layer], setting: Setting) -> str:
 
 def swipe_html(left: Panel, right: Panel, setting: Setting, *, share: float = 0.5) -> str:
     """One map cut by a handle that can be dragged: `left` on its left, `right` on its right."""
-    made = _new_map(setting)
+    made = new_map(setting)
     for name, panel in (("n2mleft", left), ("n2mright", right)):
         made.add_child(MapCall("pane", {"name": name, "z": 420}))
         _add_layers(made, panel.layers, setting, pane=name)
@@ -124,7 +124,7 @@ def _row_html(panels: Sequence[Panel], setting: Setting, player: Mapping[str, Js
     layers = [layer for panel in panels for layer in panel.layers]
     made: list[OfflineMap] = []
     for index, panel in enumerate(panels):
-        made.append(_new_map(setting, panel.title, len(panels), has_zoom=index == 0))
+        made.append(new_map(setting, panel.title, len(panels), has_zoom=index == 0))
         _add_layers(made[-1], panel.layers, setting)
         last = len(made) == len(panels)
         _add_controls(made[-1], setting, layers, full=player is None and last)
@@ -145,7 +145,7 @@ def _figure_html(made: Sequence[OfflineMap], calls: Sequence[FigureCall] = ()) -
     return offline_html(figure)
 
 
-def _new_map(
+def new_map(
     setting: Setting, title: str = "", columns: int = 1, *, has_zoom: bool = True
 ) -> OfflineMap:
     """A bare map, in degrees or in pixel space, in its place in the figure's grid."""

@@ -74,23 +74,38 @@ class App:
         return frame
 
 
-def run_server(extra: dict[str, str], log: Path) -> Iterator[str]:
-    """Run the app until the tests are done with it."""
+def free_port() -> int:
+    """A port that nobody uses just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def run_server(extra: dict[str, str], log: Path) -> Iterator[str]:
+    """Run the app until the tests are done with it."""
+    port = free_port()
+    process = start_server(port, extra, log)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def start_server(port: int, extra: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start the app and wait until it answers."""
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    with (log / "server.txt").open("w") as out:
+    with (log / "server.txt").open("a") as out:
         process = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, **extra}, stdout=out, stderr=subprocess.STDOUT
         )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            _wait_for(f"{address}/_stcore/health", process)
-            yield address
-        finally:
-            process.terminate()
-            process.wait(30)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
+    except BaseException:
+        process.kill()
+        raise
+    return process
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

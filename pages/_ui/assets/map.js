@@ -424,7 +424,8 @@ const n2m = (() => {
         const ends = [middle, middle.add([100, 0])].map((p) => map.containerPointToLatLng(p));
         let unit = pixels ? " px" : " m";
         let per = map.distance(ends[0], ends[1]) / 100;
-        if (pixels && metres) [unit, per] = [" m", per * metres];
+        const size = typeof metres === "function" ? metres() : metres;
+        if (pixels && size) [unit, per] = [" m", per * size];
         if (unit === " m" && per * 100 >= 1000) [unit, per] = [" km", per / 1000];
         const power = 10 ** Math.floor(Math.log10(per * 100));
         const length = [5, 2, 1].map((n) => n * power).find((n) => n <= per * 100);
