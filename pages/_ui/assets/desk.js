@@ -135,7 +135,10 @@ n2m.desk = (map, { token }) => {
     });
     swipe.hidden = !scene.sides[0];
   };
+  /* On a tab that is not shown the map has no size, and no zoom fits it. */
+  const isShown = () => box.clientWidth > 0 && box.clientHeight > 0;
   const fit = () => {
+    if (!isShown()) return;
     map.invalidateSize({ pan: false });
     map.fitBounds(scene.fit, { animate: false, padding: [4, 4] });
   };
@@ -382,6 +385,10 @@ n2m.desk = (map, { token }) => {
     if (data.n2m === "scene" && data.scene) show(data.scene);
     if (data.n2m === "press") press(data.key);
   });
-  new ResizeObserver(() => (scene && !edit && !sketch ? fit() : map.invalidateSize())).observe(box);
+  new ResizeObserver(() => {
+    if (!isShown()) return;
+    if (scene && !edit && !sketch) fit();
+    else map.invalidateSize();
+  }).observe(box);
   tell({ n2m: "ready" });
 };
