@@ -39,7 +39,7 @@ app = typer.Typer(
 )
 
 
-@app.command("create", epilog="Example: n2m review create desk --title 'Buildings of the town'")
+@app.command("create", epilog="Example: n2m review create desk --title Buildings")
 def create(
     folder: Folder,
     title: Annotated[str, typer.Option("--title", help="What to call it; the folder's name.")] = "",
