@@ -1,7 +1,7 @@
 """Twenty objects of a tile corrected at the review desk, minutes of training, and the score again.
 
-The truth of a sample stands in for the expert: the most doubtful objects are looked at first, one
-that lies on buildings gets their outlines, one that does not is judged wrong. What nobody looked at
+The truth of a sample stands in for the expert, who takes objects at random: one that lies on
+buildings gets their outlines, one that does not is judged wrong. What nobody looked at
 is unknown to the training, which sees this one tile alone.
 """
 
@@ -17,12 +17,13 @@ import yaml
 
 from benchmarks.figures import Figure, report, use_threads
 from n2m_core import checkpoints
-from n2m_core.checkpoints import LoadedModel
+from n2m_core.checkpoints import CheckpointCard, LoadedModel
 from n2m_core.datasets.base import Sample
-from n2m_core.raster_io import read_image, read_labels
+from n2m_core.raster_io import read_image
 from n2m_core.review import add_map, create_project, decide, join, next_object, write_masks
 from n2m_core.tasks import segment
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
+from n2m_core.tasks.truth import read_truth
 from n2m_core.training.loop import RunParams
 from n2m_core.training.runner import train
 from n2m_core.vectorize import to_polygons
@@ -36,11 +37,11 @@ TOUCHED = 0.3
 STEPS = 60
 
 
-def sample_of(name: str) -> Sample:
+def sample_of(name: str, card: CheckpointCard) -> Sample:
     """A sample of the app with its truth."""
     image = read_image(SAMPLES / f"{name}_image.tif")
-    label = read_labels(SAMPLES / f"{name}_buildings.tif").pixels[0]
-    return Sample(name, image, label, label_kind="binary")
+    truth = read_truth(SAMPLES / f"{name}_buildings.tif", image, card)
+    return Sample(name, image, truth.labels, label_kind=truth.kind)
 
 
 def buildings_of(sample: Sample) -> gpd.GeoDataFrame:
@@ -49,14 +50,14 @@ def buildings_of(sample: Sample) -> gpd.GeoDataFrame:
 
 
 def correct(folder: Path, model: LoadedModel, sample: Sample) -> dict[str, int]:
-    """Send the tile's map to review, correct the most doubtful objects, write the masks."""
+    """Send the tile's map to review, correct objects at random, write the masks."""
     project = create_project(folder / "desk")
     add_map(project, segment.run(sample.image, model), name=sample.name, min_area_m2=4.0)
     expert = join(project, "Expert")
     truth = buildings_of(sample).geometry
     said = {"redrawn": 0, "wrong": 0}
     for _ in range(CORRECTED):
-        found = next_object(project, expert, order="doubt")
+        found = next_object(project, expert, order="random")
         assert found is not None, f"{sample.name} has fewer than {CORRECTED} objects"
         below = truth[truth.intersection(found.outline).area >= TOUCHED * truth.area]
         if below.empty:
@@ -83,7 +84,7 @@ def fine_tune(folder: Path) -> LoadedModel:
         "data": {"crop_px": 128, "resolution_range_m": [0.25, 0.4], "sources": [
             {"kind": "folder", "name": "corrected", "root": str(folder / "corrected"),
              "weight": 1.0, "licence": "Apache-2.0", "attribution": "this project"}]},
-        "optimizer": {"kind": "muon", "steps": STEPS, "batch_size": 8, "learning_rate": 2e-4,
+        "optimizer": {"kind": "muon", "steps": STEPS, "batch_size": 8, "learning_rate": 1e-4,
                       "warmup_steps": 10, "ema_decay": 0.95},
         "loss": {"class_weights": [1.0, 1.0], "dice": 0.5},
         "seed": 1,
@@ -103,7 +104,7 @@ def main() -> None:
     """Correct, train, score."""
     threads = use_threads()
     model = checkpoints.load(START)
-    tile, others = sample_of(TILE), [sample_of(name) for name in OTHERS]
+    tile, others = sample_of(TILE, model.card), [sample_of(name, model.card) for name in OTHERS]
     before = f1_of(model, [tile]), f1_of(model, others)
     with tempfile.TemporaryDirectory(prefix="n2m-bench-") as name:
         folder = Path(name)
@@ -115,7 +116,7 @@ def main() -> None:
     report(
         f"Fine-tuning on {CORRECTED} corrected objects",
         f"{START} on the sample {TILE}: {said['redrawn']} objects redrawn after the truth and "
-        f"{said['wrong']} judged wrong, the most doubtful first; {STEPS} steps on this tile alone, "
+        f"{said['wrong']} judged wrong, drawn at random; {STEPS} steps on this tile alone, "
         f"{threads} thread(s). The others are {', '.join(OTHERS)}.",
         [
             Figure("Training", minutes, "minutes"),

@@ -112,6 +112,24 @@ def lesson(app: App) -> None:
     app.settle()
 
 
+def review(app: App) -> None:
+    """Send a map to review, open the desk, and judge one object."""
+    app.map("Map of")
+    page = app.page
+    page.get_by_text("Send to review", exact=True).first.click()
+    for field, text in (("Project", "old town"), ("Your name", "Ann")):
+        box = page.get_by_label(field, exact=True).first
+        box.fill(text)
+        box.press("Enter")
+    app.settle()
+    page.locator(".st-key-seg-review-send button").click()
+    page.get_by_role("link", name="Open the desk").click()
+    frame = page.frame_locator('iframe[title="Desk of the review"]')
+    frame.locator(".folium-map[data-state=ready]").wait_for()
+    page.keyboard.press("r")
+    page.locator(".n2m-saved").filter(has_text="is right").wait_for()
+
+
 SHOTS = (
     Shot("home", "", strip),
     Shot("segment", "Segment", map_is_there("Map of")),
@@ -125,6 +143,8 @@ SHOTS = (
     Shot("decision", "Interpret", tab("Decision time", 'iframe[title^="Decision"]'), height=1000),
     Shot("calibration", "Interpret", tab("Calibration", ".js-plotly-plot")),
     Shot("fails", "Interpret", tab("Where it fails", "iframe"), height=1000),
+    Shot("refine", "Refine", map_is_there("Rough and refined")),
+    Shot("review", "Segment?sample=old_town", review, height=940),
     Shot("lesson", "Lesson?step=1", lesson),
     Shot("models", "Models", lambda app: None),
     Shot("phone", "Segment", map_is_there("Map of"), width=400, height=860, dark=True),
@@ -157,7 +177,7 @@ def main(names: list[str]) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as log, sync_playwright() as playwright:
         browser = launch(playwright.chromium)
-        for address in run_server({}, Path(log)):
+        for address in run_server({"N2M_REVIEWS": f"{log}/reviews"}, Path(log)):
             for shot in SHOTS:
                 if not names or shot.name in names:
                     made = take(browser, address, shot)
