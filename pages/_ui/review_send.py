@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from n2m_core.tasks.result import MapResult
 
 PAGE = "pages/9_Review.py"
+SPECK_PX = 40
+"""Objects of fewer pixels are not sent unless asked for: specks would come first in doubt."""
 TIMESTEPS = (999, 900, 800, 700, 600, 500, 400, 300, 200, 100, 0)
 
 
@@ -58,8 +60,9 @@ def panel(page: str, source: Source, result: MapResult, choices: Choices) -> Non
         project, reviewer = review_projects.ask(f"{page}.review")
         least = 0.0
         if result.image.resolution_m is not None:
+            speck_m2 = round(SPECK_PX * result.image.resolution_m**2, 1)
             least = st.number_input(
-                "Smallest object (m²)", min_value=0.0, step=5.0, key=f"{page}.review.area"
+                "Smallest object (m²)", 0.0, value=speck_m2, step=5.0, key=f"{page}.review.area"
             )
         has_times = result.card.task in ("segment", "change") and st.checkbox(
             f"With decision times ({len(TIMESTEPS)} more passes of the network)",
