@@ -40,6 +40,7 @@ from n2m_core.geo_image import Progress
 from n2m_core.raster_io import SceneFile
 from n2m_core.scenes import held_out
 from n2m_core.streaming import fuse, maps, refine
+from n2m_core.streaming.jobs import ReadyJob
 from n2m_core.streaming.journal import folder_of
 from n2m_core.streaming.run import MapOutputs, StreamOptions, run_map, work_through
 from n2m_core.tasks.fuse import FuseParams
@@ -162,7 +163,7 @@ def runner(task: Task, files: list[SceneFile], model: LoadedModel | None) -> Run
             fuse.finish(journal, prepared.work, out)
             return
         assert model is not None
-        made: maps.PreparedMap | refine.PreparedRefinement
+        made: ReadyJob[maps.MapJob, maps.MapWork] | ReadyJob[refine.RefineJob, refine.RefineWork]
         if task == "refine":
             params = RefineParams(steps=REFINE_STEPS)
             made = refine.prepare(files[0], files[1], model, params)

@@ -36,7 +36,7 @@ from n2m_core.raster_io import (
 )
 from n2m_core.raster_io.scene import boxes
 from n2m_core.streaming.halos import HaloBlock, halo_blocks
-from n2m_core.streaming.jobs import BlockResult, Loaded
+from n2m_core.streaming.jobs import BlockResult, Loaded, ReadyJob
 from n2m_core.streaming.journal import Journal
 from n2m_core.streaming.rasters import like
 from n2m_core.tasks.fuse import (
@@ -82,28 +82,13 @@ class FuseJob:
         return FuseWork(self)
 
 
-@dataclass(frozen=True, eq=False)
-class PreparedFusion:
-    """A job with what a person should know about it.
-
-    Attributes:
-        job: what is done.
-        work: its files and weights, open.
-        notes: a sentence each.
-    """
-
-    job: FuseJob
-    work: FuseWork
-    notes: tuple[str, ...]
-
-
 def prepare(
     files: Mapping[str, SceneFile],
     params: FuseParams,
     *,
     side_px: int | None = None,
     progress: Progress | None = None,
-) -> PreparedFusion:
+) -> ReadyJob[FuseJob, FuseWork]:
     """Look at the five scenes once, and plan their fusion.
 
     Args:
@@ -149,7 +134,7 @@ def prepare(
     spread = _spread(scenes, settled) if params.method in WITH_SPREAD else None
     method = open_method(settled, own["fine0"].band_names)
     job = FuseJob(listed, settled, spread, side_px or SIDE_PX, _halo(method, settled))
-    return PreparedFusion(job, FuseWork(job), tuple(dict.fromkeys(notes)))
+    return ReadyJob(job, FuseWork(job), tuple(dict.fromkeys(notes)))
 
 
 def _on_one_grid(files: Sequence[SceneFile]) -> list[Scene]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.raster_io import Box, PartSpec, SceneFile
 
+AnyJob = TypeVar("AnyJob")
+AnyWork = TypeVar("AnyWork")
 SIDE_PX = 2048
 """A block is about so large, lattice pixels, and larger where windows are."""
 LEAST_WINDOWS = 24
@@ -71,6 +73,21 @@ class Job(Protocol):
 
     def open(self) -> BlockWork:
         """Open files and weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyJob(Generic[AnyJob, AnyWork]):
+    """A job with what a person should know about it.
+
+    Attributes:
+        job: what is done.
+        work: its files and weights, open.
+        notes: a sentence each.
+    """
+
+    job: AnyJob
+    work: AnyWork
+    notes: tuple[str, ...]
 
 
 def side_for(window_px: int, overlap_px: int, asked_px: int | None) -> int:

@@ -35,7 +35,7 @@ def folder_of(out: Path) -> Path:
 
 def fingerprint(job: Job) -> dict[str, Any]:
     """Say what a result depends on, as JSON values."""
-    choices = dataclasses.asdict(job)  # type: ignore[call-overload]
+    choices = dataclasses.asdict(job)  # type: ignore[call-overload]  # every job is a dataclass
     made = {
         "format": FORMAT,
         "task": type(job).__name__,

@@ -27,7 +27,7 @@ from n2m_core.raster_io import (
     sampled,
 )
 from n2m_core.streaming.blocks import Block, BlockGrid
-from n2m_core.streaming.jobs import BlockResult, Loaded, side_for
+from n2m_core.streaming.jobs import BlockResult, Loaded, ReadyJob, side_for
 from n2m_core.streaming.rasters import (
     CLASSES,
     CONFIDENCE,
@@ -90,21 +90,6 @@ class MapJob:
         return MapWork(self, load_same(self.checkpoint, self.task, self.device, self.sha256))
 
 
-@dataclass(frozen=True, eq=False)
-class PreparedMap:
-    """A job with what a person should know about it.
-
-    Attributes:
-        job: what is done.
-        work: its files and weights, open.
-        notes: a sentence each.
-    """
-
-    job: MapJob
-    work: MapWork
-    notes: tuple[str, ...]
-
-
 def prepare(
     files: Sequence[SceneFile],
     model: LoadedModel,
@@ -114,7 +99,7 @@ def prepare(
     extras: Sequence[str] = (),
     side_px: int | None = None,
     progress: Progress | None = None,
-) -> PreparedMap:
+) -> ReadyJob[MapJob, MapWork]:
     """Look at the whole scene once, and plan its map.
 
     Args:
@@ -171,7 +156,7 @@ def prepare(
         extras=tuple(extras),
         side_px=side_for(sides.size, sides.overlap, side_px),
     )
-    return PreparedMap(job, MapWork(job, model), tuple(dict.fromkeys(notes)))
+    return ReadyJob(job, MapWork(job, model), tuple(dict.fromkeys(notes)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ from n2m_core.normalize import input_limits, sample_step, to_model_range
 from n2m_core.raster_io import Box, PartSpec, Scene, SceneFile, on_grid, sampled
 from n2m_core.raster_io.scene import boxes
 from n2m_core.streaming.halos import HaloBlock, halo_blocks
-from n2m_core.streaming.jobs import SIDE_PX, BlockResult, Loaded
+from n2m_core.streaming.jobs import SIDE_PX, BlockResult, Loaded, ReadyJob
 from n2m_core.streaming.rasters import (
     CLASSES,
     CONFIDENCE,
@@ -88,21 +88,6 @@ class RefineJob:
         return RefineWork(self, load_same(self.checkpoint, "refine", self.device, self.sha256))
 
 
-@dataclass(frozen=True, eq=False)
-class PreparedRefinement:
-    """A job with what a person should know about it.
-
-    Attributes:
-        job: what is done.
-        work: its files and weights, open.
-        notes: a sentence each.
-    """
-
-    job: RefineJob
-    work: RefineWork
-    notes: tuple[str, ...]
-
-
 def prepare(
     image: SceneFile,
     rough: SceneFile,
@@ -113,7 +98,7 @@ def prepare(
     extras: Sequence[str] = (),
     side_px: int | None = None,
     progress: Progress | None = None,
-) -> PreparedRefinement:
+) -> ReadyJob[RefineJob, RefineWork]:
     """Look at the whole scene once, and plan its refinement.
 
     Args:
@@ -168,7 +153,7 @@ def prepare(
         side_px=math.ceil((side_px or SIDE_PX) / scale),
         halo_px=math.ceil(HALO_WINDOWS * card.window_px / scale),
     )
-    return PreparedRefinement(job, RefineWork(job, model), tuple(dict.fromkeys(notes)))
+    return ReadyJob(job, RefineWork(job, model), tuple(dict.fromkeys(notes)))
 
 
 def _rough_on(rough: SceneFile, header: GeoImage) -> tuple[Scene, list[str]]:

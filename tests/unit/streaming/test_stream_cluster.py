@@ -18,14 +18,15 @@ from n2m_core.checkpoints import load
 from n2m_core.errors import CheckpointError, ParameterError
 from n2m_core.raster_io import SceneFile
 from n2m_core.streaming import maps
+from n2m_core.streaming.jobs import ReadyJob
 from n2m_core.streaming.run import MapOutputs, StreamedMap, StreamOptions, run_map
 from n2m_core.tasks.params import MapParams
 
+Ready = ReadyJob[maps.MapJob, maps.MapWork]
+
 
 @pytest.fixture
-def prepared(
-    write_raster: RasterFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> maps.PreparedMap:
+def prepared(write_raster: RasterFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ready:
     monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "checkpoints"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     save_tiny(tmp_path / "checkpoints", untrained("segment"))
@@ -41,18 +42,14 @@ def prepared(
     )
 
 
-def run(
-    prepared: maps.PreparedMap, out: Path, options: StreamOptions, progress: object = None
-) -> StreamedMap:
+def run(prepared: Ready, out: Path, options: StreamOptions, progress: object = None) -> StreamedMap:
     outputs = MapOutputs(out, out.with_name(f"{out.stem}_p.tif"))
     card = prepared.work.model.card
     assert progress is None or callable(progress)
     return run_map(prepared.job, prepared.work, card, outputs, options, progress=progress)
 
 
-def test_workers_give_the_local_bytes_though_one_is_killed(
-    prepared: maps.PreparedMap, tmp_path: Path
-) -> None:
+def test_workers_give_the_local_bytes_though_one_is_killed(prepared: Ready, tmp_path: Path) -> None:
     run(prepared, tmp_path / "local.tif", StreamOptions())
     with (
         LocalCluster(
@@ -81,7 +78,7 @@ def test_workers_give_the_local_bytes_though_one_is_killed(
 
 
 def test_no_scheduler_is_told(
-    prepared: maps.PreparedMap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("n2m_core.streaming.cluster.CONNECT_S", 0.5)
     with pytest.raises(ParameterError, match="No dask scheduler answers"):
@@ -89,7 +86,7 @@ def test_no_scheduler_is_told(
 
 
 def test_worker_with_other_weights_is_refused(
-    prepared: maps.PreparedMap, monkeypatch: pytest.MonkeyPatch
+    prepared: Ready, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import dataclasses
 
