@@ -1,6 +1,6 @@
 """What pretraining is worth: the same training from pretrained and from random weights.
 
-    python -m benchmarks.pretraining [--steps 1500] [--shares 0.1,0.3,1] [--seeds 1,2] ...
+    python -m benchmarks.pretraining [--steps 500] [--shares 0.1,0.3,1] [--seeds 1,2] ...
 
 First `n2m pretrain configs/pretrain/n2m-denoise.yaml`. Then every share of the labels, seed and
 start is one training of `configs/peers/n2m-buildings-short.yaml` for the same steps, scored on
@@ -171,7 +171,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--pretrained", type=Path, default=Path("pretrained") / "n2m-denoise")
     parser.add_argument("--folder", type=Path, default=Path("build") / "pretraining")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--shares", default="0.1,0.3,1", help="of the labels")
     parser.add_argument("--seeds", default="1,2")
     parser.add_argument("--validations", type=int, default=5, help="points of the score's curve")

@@ -22,9 +22,9 @@ export default function (component) {
   const listen = ({ data: told, source }) => {
     if (!told || told.token !== data.token || !frames().includes(source)) return;
     if (told.n2m === "ready") mark(source);
-    /* The time tells two clicks on one place apart. */
-    if (told.n2m === "click") setStateValue("place", [...told.place, Date.now()]);
-    if (told.n2m === "area") setStateValue("box", [...told.box, Date.now()]);
+    if (told.n2m === "click") setStateValue("place", [...told.place, told.at]);
+    if (told.n2m === "area") setStateValue("box", [...told.box, told.at]);
+    if (told.at) source.postMessage({ n2m: "heard", token: data.token, at: told.at }, "*");
   };
   /* Every rerun calls this again; the former listener knows the former pixel. */
   if (parentElement.n2mListen) window.removeEventListener("message", parentElement.n2mListen);

@@ -30,7 +30,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_samples.write(tmp_path_factory.mktemp("samples"))
+    folder = small_samples.write(tmp_path_factory.mktemp("samples"))
+    return small_samples.write_series(folder)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,19 @@ from playwright.sync_api import ElementHandle, Frame, Page, expect
 from pyproj import Transformer
 from rasterio.transform import from_origin
 
+from n2m_core.raster_io import read_image
+from pages._ui import maps
+from pages._ui.layers import image_layer
+from pages._ui.maps import Panel, Setting
+
 MAGENTA = (255, 0, 255)
+LISTEN_LATE = """() => {
+  const map = document.querySelector("iframe").contentWindow;
+  addEventListener("message", ({ data }) => {
+    if (data.n2m === "click") document.body.dataset.told = data.n2m;
+  });
+  map.postMessage({ n2m: "mark", token: "some", place: [47.9, 15] }, "*");
+}"""
 
 
 def pixels(handle: ElementHandle | Page) -> np.ndarray:
@@ -209,3 +222,38 @@ def test_two_dates_can_be_dropped_and_compared(app: App, samples: Path) -> None:
     upload(app, "Your after", samples / "after.tif")
     frame = app.map("Change in before.tif")
     assert frame.locator(".n2m-side").all_inner_texts() == ["Before", "After, with the change"]
+
+
+def test_click_on_a_fused_map_chooses_the_pixel(app: App) -> None:
+    app.open("Fuse", "?method=copy")
+    frame = app.map("Fused image of")
+    row = app.page.get_by_label("Row", exact=True)
+    expect(row).to_have_value("32", timeout=WAIT_MS)
+    rings = frame.locator(".leaflet-marker-pane path")
+    expect(rings).to_have_count(2, timeout=WAIT_MS)
+    ringed = rings.first.get_attribute("d")
+    # The mouse is led by hand: a frame's element would be clicked where it lay before the scroll.
+    app.page.evaluate(
+        """document.querySelector("iframe[title^='Fused']").scrollIntoView({block: "center"})"""
+    )
+    app.page.wait_for_timeout(1000)
+    box = frame.locator(".folium-map").bounding_box()
+    assert box is not None
+    app.page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 40)
+    expect(row).not_to_have_value("32", timeout=WAIT_MS)
+    assert int(row.input_value()) < 16
+    expect(rings.first).not_to_have_attribute("d", ringed or "", timeout=WAIT_MS)
+
+
+def test_click_before_the_page_listens_is_told_again(app: App, tmp_path: Path) -> None:
+    """The page's listener is loaded for itself; under load a person can be quicker."""
+    grid = read_image(write_utm(tmp_path / "mine.tif"))
+    panel = Panel("Grey", (image_layer("Grey", grid, np.moveaxis(grid.pixels, 0, -1), 120),))
+    html = maps.side_by_side_html([panel], Setting(False, 0.5, clicks="some"))
+    page = app.page
+    page.set_content(
+        f"""<iframe style="width: 600px; height: 400px" srcdoc="{escape(html)}"></iframe>"""
+    )
+    page.frame_locator("iframe").locator(".leaflet-container").click()
+    page.evaluate(LISTEN_LATE)
+    expect(page.locator("body")).to_have_attribute("data-told", "click", timeout=WAIT_MS)

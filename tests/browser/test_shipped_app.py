@@ -47,23 +47,3 @@ def test_models_say_licence_and_credit(open_app: Callable[..., App]) -> None:
     # A heading is there before the HTML below it, whose part of Streamlit is loaded later.
     card = page.locator(".st-key-card-n2m-buildings-segment")
     expect(card).to_contain_text("OpenStreetMap contributors", timeout=WAIT_MS)
-
-
-def test_click_on_a_fused_map_chooses_the_pixel(open_app: Callable[..., App]) -> None:
-    """Last in this file: the comparison of the methods keeps the worker busy for a while."""
-    app = open_app()
-    app.page.goto(f"{app.address}/Fuse?method=copy", timeout=WAIT_MS)
-    frame = app.map("Fused image of")
-    row = app.page.get_by_label("Row", exact=True)
-    expect(row).to_have_value("128", timeout=WAIT_MS)
-    # The mouse is led by hand: a frame's element would be clicked where it lay before the scroll.
-    app.page.evaluate(
-        """document.querySelector("iframe[title^='Fused']").scrollIntoView({block: "center"})"""
-    )
-    app.page.wait_for_timeout(1000)
-    box = frame.locator(".folium-map").bounding_box()
-    assert box is not None
-    app.page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 40)
-    expect(row).not_to_have_value("128", timeout=WAIT_MS)
-    assert int(row.input_value()) < 64
-    expect(frame.locator(".leaflet-marker-pane path")).to_have_count(2, timeout=WAIT_MS)

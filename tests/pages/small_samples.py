@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,32 @@ import numpy as np
 from n2m_core.geo_image import GeoImage
 from n2m_core.raster_io import write_geotiff
 from n2m_core.scenes import SceneParams, make_pair, make_scene
+from n2m_core.tasks import samples as sample_task
 
 SIZE_PX = 96
+
+
+SERIES_PX = 64
 
 
 def write(folder: Path) -> Path:
     """Write two scenes and a pair."""
     entries = [_write_scene(folder, name, seed) for name, seed in (("first", 5), ("second", 6))]
-    entries.append(_write_pair(folder))
-    (folder / "samples.json").write_text(json.dumps({"samples": entries}), encoding="utf-8")
+    return _list(folder, [*entries, _write_pair(folder)])
+
+
+def write_series(folder: Path) -> Path:
+    """Write the first series that ships, but small."""
+    spec = sample_task.SERIES[0]
+    small = replace(spec, params=replace(spec.params, size=SERIES_PX))
+    return _list(folder, [sample_task._write_series(folder, small)[0]])
+
+
+def _list(folder: Path, entries: list[dict[str, object]]) -> Path:
+    """Add entries to those that a folder lists."""
+    path = folder / "samples.json"
+    former = json.loads(path.read_text(encoding="utf-8"))["samples"] if path.is_file() else []
+    path.write_text(json.dumps({"samples": former + entries}), encoding="utf-8")
     return folder
 
 

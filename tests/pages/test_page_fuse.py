@@ -10,6 +10,7 @@ from threading import Event
 
 import numpy as np
 import pytest
+import small_samples
 from affine import Affine
 from page_runs import OpenPage, maps_of, settle, texts
 from streamlit.testing.v1 import AppTest
@@ -24,7 +25,6 @@ from n2m_core.fusion.starfm import Starfm, StarfmParams
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.raster_io import read_image, write_geotiff
 from n2m_core.scenes.farmland import FarmlandParams
-from n2m_core.tasks import samples as sample_task
 from n2m_core.tasks.fusion_methods import METHODS
 from pages._ui import clicks, coloring, fused, fusing, resources
 
@@ -41,13 +41,7 @@ LABELS = {
 
 @pytest.fixture(scope="module")
 def series_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("series")
-    spec = sample_task.SERIES[0]
-    entry, _ = sample_task._write_series(
-        folder, replace(spec, params=replace(spec.params, size=64))
-    )
-    (folder / "samples.json").write_text(json.dumps({"samples": [entry]}), encoding="utf-8")
-    return folder
+    return small_samples.write_series(tmp_path_factory.mktemp("series"))
 
 
 @pytest.fixture(scope="module")

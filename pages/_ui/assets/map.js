@@ -319,6 +319,26 @@ const n2m = (() => {
     control.addTo(map);
   };
 
+  /* Talk with the page about what carries a token: gives what tells it something; what the page
+     marks comes to a function. The page may listen later than a person clicks, so what it has not
+     acknowledged is told again when it marks something, with the time that tells two clicks apart. */
+  const talk = (token, onMark) => {
+    let waiting = null;
+    const post = (message) => parent.postMessage({ ...message, token }, "*");
+    addEventListener("message", ({ data, source }) => {
+      if (source !== parent || !data || data.token !== token) return;
+      if (data.n2m === "heard" && data.at === waiting?.at) waiting = null;
+      if (data.n2m !== "mark") return;
+      onMark(data);
+      if (waiting) post(waiting);
+    });
+    post({ n2m: "ready" });
+    return (message) => {
+      waiting = { ...message, at: Date.now() };
+      post(waiting);
+    };
+  };
+
   /* Tell the page which place was clicked, and ring the place that it names in return. */
   const clicks = (map, { token }) => {
     const rings = [["#fff", 5], ["#111", 2]].map(([color, weight]) =>
@@ -329,17 +349,12 @@ const n2m = (() => {
     const ring = (place) => {
       for (const each of rings) each.setLatLng(place).addTo(map);
     };
-    const tell = (message) => parent.postMessage({ ...message, token }, "*");
+    const tell = talk(token, ({ place }) => ring(place));
     map.getContainer().style.cursor = "crosshair";
     map.on("click", (event) => {
       const { lat, lng } = map.wrapLatLng(event.latlng);
       tell({ n2m: "click", place: [lat, lng] });
     });
-    addEventListener("message", ({ data, source }) => {
-      if (source !== parent || !data || data.n2m !== "mark" || data.token !== token) return;
-      ring(data.place);
-    });
-    tell({ n2m: "ready" });
   };
 
   /* Let a person draw a rectangle: tell the page its box, and outline the area that it names. */
@@ -352,7 +367,6 @@ const n2m = (() => {
     const outline = (corners) => {
       for (const each of lines) each.setLatLngs(corners).addTo(map);
     };
-    const tell = (message) => parent.postMessage({ ...message, token }, "*");
     let chosen = [];
     let from = null;
     let button = null;
@@ -406,12 +420,10 @@ const n2m = (() => {
     };
     box.addEventListener("pointercancel", stop);
     addEventListener("keydown", (event) => event.key === "Escape" && stop());
-    addEventListener("message", ({ data, source }) => {
-      if (source !== parent || !data || data.n2m !== "mark" || data.token !== token) return;
-      chosen = data.corners;
+    const tell = talk(token, ({ corners }) => {
+      chosen = corners;
       outline(chosen);
     });
-    tell({ n2m: "ready" });
   };
 
   const scale = (map, { pixels, metres, position }) => {

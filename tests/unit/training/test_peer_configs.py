@@ -52,7 +52,7 @@ def test_the_study_differs_in_the_network_alone(name: str) -> None:
     reference = STUDY[REFERENCE[config.task]]
     assert blocks(config, SAME) == blocks(reference, SAME)
     assert config.optimizer == reference.optimizer
-    assert config.optimizer.steps == 1500
+    assert config.optimizer.steps == 500
     assert config.init_from is None
 
 
