@@ -52,7 +52,7 @@ def show() -> None:
     report = show_comparison(chosen, choices, result)
     with errors.guard():
         fused.profile(chosen, result)
-    fused.downloads(chosen, result, report)
+    fused.take_home(chosen, result, report)
     if checkpoint is not None:
         fused.about_weights(checkpoint)
 

@@ -11,6 +11,7 @@ from n2m_core.errors import N2MError
 from n2m_core.raster_io import Window
 from pages._ui import areas, clicks, state, uploads
 from pages._ui.areas import Scene
+from pages._ui.callbacks import whole
 
 if TYPE_CHECKING:
     from pages._ui.inputs import Source
@@ -56,6 +57,7 @@ def begin(source: Source) -> Source:
     return _on(source, source.scene, window)
 
 
+@whole
 def ask(scene: Scene) -> None:
     """Take the typed fields as the wish; called when they are sent."""
     row, column, rows, columns = (int(st.session_state[field_key(scene, name)]) for name in FIELDS)

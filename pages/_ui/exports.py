@@ -7,7 +7,6 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,21 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from n2m_core import raster_io, render
-from pages._ui import frame, review_send, views
+from pages._ui import downloads, frame, review_send, views
 from pages._ui.compute import Choices
+from pages._ui.downloads import File
 from pages._ui.inputs import Source
 
 if TYPE_CHECKING:
     from n2m_core.tasks.result import MapResult
     from n2m_core.tasks.trajectory import TrajectoryResult
+
+TRAJECTORY_FILES = {
+    "GIF": "trajectory.gif",
+    "MP4": "trajectory.mp4",
+    "Numbers": "trajectory.json",
+    "All frames": "",
+}
 
 
 def panel(
@@ -30,31 +37,15 @@ def panel(
     """Show the row of download buttons of a result."""
     st.subheader("Take it home", anchor=False)
     stem = f"{file_stem(source.title)}_{result.card.id}"
-    files: tuple[tuple[str, str, str, str, Callable[[], bytes]], ...] = (
-        ("GeoTIFF", ".tif", "image/tiff", "grid_on", lambda: geotiff(result)),
-        ("GeoJSON", ".geojson", "application/geo+json", "polyline", lambda: geojson(result)),
-        ("GeoPackage", ".gpkg", "application/geopackage+sqlite3", "polyline", lambda: gpkg(result)),
-        ("PNG", ".png", "image/png", "image", lambda: png(result, choices)),
-        (
-            "Numbers",
-            ".json",
-            "application/json",
-            "data_object",
-            lambda: numbers(result, choices, source, report),
-        ),
-        ("Probabilities", "_p.tif", "image/tiff", "gradient", lambda: probabilities(result)),
+    files = (
+        File("GeoTIFF", ".tif", lambda: geotiff(result)),
+        File("GeoJSON", ".geojson", lambda: geojson(result)),
+        File("GeoPackage", ".gpkg", lambda: gpkg(result)),
+        File("PNG", ".png", lambda: png(result, choices)),
+        File("Numbers", ".json", lambda: numbers(result, choices, source, report)),
+        File("Probabilities", "_p.tif", lambda: probabilities(result), "gradient"),
     )
-    with st.container(horizontal=True, key=f"{page}-exports"):
-        for label, suffix, mime, icon, make in files:
-            st.download_button(
-                label,
-                data=make,
-                file_name=stem + suffix,
-                mime=mime,
-                icon=f":material/{icon}:",
-                on_click="ignore",
-                key=f"{page}.download.{label}",
-            )
+    downloads.row(page, f"{page}-exports", stem, files)
     where = "in the image's own grid" if result.image.is_georeferenced else "in pixel coordinates"
     frame.quiet(
         f"The GeoTIFF is cloud optimised and lies {where}; polygons carry class, area and mean "
@@ -144,23 +135,11 @@ def _how(result: MapResult) -> dict[str, Any]:
 def trajectory(page: str, source: Source, result: TrajectoryResult, key: str) -> None:
     """Show the download buttons of a trajectory."""
     stem = f"{file_stem(source.title)}_{result.card.id}_trajectory"
-    wanted = (
-        ("GIF", "trajectory.gif", "image/gif", "gif_box"),
-        ("MP4", "trajectory.mp4", "video/mp4", "movie"),
-        ("Numbers", "trajectory.json", "application/json", "data_object"),
-        ("All frames", "", "application/zip", "folder_zip"),
-    )
-    with st.container(horizontal=True, key=f"{page}-exports"):
-        for label, name, mime, icon in wanted:
-            st.download_button(
-                label,
-                data=partial(trajectory_file, key, result, name),
-                file_name=stem + (Path(name).suffix or ".zip"),
-                mime=mime,
-                icon=f":material/{icon}:",
-                on_click="ignore",
-                key=f"{page}.download.{label}",
-            )
+    files = [
+        File(label, Path(name).suffix or ".zip", partial(trajectory_file, key, result, name))
+        for label, name in TRAJECTORY_FILES.items()
+    ]
+    downloads.row(page, f"{page}-exports", stem, files)
 
 
 def trajectory_file(key: str, result: TrajectoryResult, name: str) -> bytes:

@@ -17,6 +17,7 @@ from pages._ui import (
     choosing,
     clicks,
     coloring,
+    downloads,
     errors,
     figures,
     frame,
@@ -27,6 +28,7 @@ from pages._ui import (
     state,
 )
 from pages._ui.coloring import Coloring
+from pages._ui.downloads import File
 from pages._ui.exports import file_stem
 from pages._ui.figures import PALETTE
 from pages._ui.fusing import Compared, FuseChoices
@@ -265,29 +267,15 @@ def _lines(
     ]
 
 
-def downloads(series: Series, result: FuseResult, report: dict[str, Any] | None) -> None:
+def take_home(series: Series, result: FuseResult, report: dict[str, Any] | None) -> None:
     """Files to take home."""
     st.subheader("Take it home", anchor=False)
     stem = f"{file_stem(series.title)}_{result.params.method}"
-    with st.container(horizontal=True, key="fus-exports"):
-        st.download_button(
-            "GeoTIFF",
-            data=lambda: raster_io.geotiff_bytes(result.image, tags=result.tags),
-            file_name=f"{stem}.tif",
-            mime="image/tiff",
-            icon=":material/grid_on:",
-            on_click="ignore",
-            key="fus.download.tif",
-        )
-        st.download_button(
-            "Numbers",
-            data=lambda: _numbers(series, result, report),
-            file_name=f"{stem}.json",
-            mime="application/json",
-            icon=":material/data_object:",
-            on_click="ignore",
-            key="fus.download.json",
-        )
+    files = (
+        File("GeoTIFF", ".tif", lambda: raster_io.geotiff_bytes(result.image, tags=result.tags)),
+        File("Numbers", ".json", lambda: _numbers(series, result, report)),
+    )
+    downloads.row("fus", "fus-exports", stem, files)
     image = result.image
     frame.quiet(
         f"The GeoTIFF has the grid, the scale (reflectance 1 is {result.prepared.dn_scale:g}) and "

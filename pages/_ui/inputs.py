@@ -28,6 +28,7 @@ from pages._ui import (
     uploads,
 )
 from pages._ui.areas import Scene
+from pages._ui.callbacks import whole
 from pages._ui.uploads import Upload
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ def uploader(
     turn = st.session_state.setdefault(f"{key}.turn", 0)
     widget = f"{key}.w.{turn}"
 
+    @whole
     def changed() -> None:
         """Take the file over and empty the field, which frees Streamlit's copy."""
         file = st.session_state[widget]
@@ -203,6 +205,7 @@ def path_field(key: str, take: Callable[[Upload], None]) -> None:
         return
     field = f"{key}.w.path"
 
+    @whole
     def sent() -> None:
         """Open what was typed."""
         text = str(st.session_state[field]).strip()
@@ -263,8 +266,8 @@ def _add_scene(task: str, scene: Scene) -> None:
         N2MError: it cannot be cut out.
     """
     paths = [each.path for each in (scene.after, scene.header) if each is not None]
-    whole = Source(scene.id, scene.title, paths[0], None, {}, "", False, scene)
-    _add(task, area_choice.begin(whole))
+    uncut = Source(scene.id, scene.title, paths[0], None, {}, "", False, scene)
+    _add(task, area_choice.begin(uncut))
 
 
 def _add_half(task: str, half: str, kept: Upload) -> None:

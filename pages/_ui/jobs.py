@@ -18,6 +18,7 @@ import streamlit as st
 
 from n2m_core.geo_image import Progress
 from pages._ui import settings
+from pages._ui.callbacks import whole
 from pages._ui.kept import Kept
 from pages._ui.pool import Pool, Ticket
 
@@ -138,9 +139,19 @@ def _offer_again(slot: str) -> None:
     """Say that the job was stopped, with the way to start it again."""
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown("Stopped before it was finished.")
-        if st.button("Run again", icon=":material/replay:", key=f"{slot}.again"):
-            st.session_state.pop(f"{slot}.job", None)
-            st.rerun()
+        st.button(
+            "Run again",
+            icon=":material/replay:",
+            key=f"{slot}.again",
+            on_click=_forget,
+            args=(slot,),
+        )
+
+
+@whole
+def _forget(slot: str) -> None:
+    """Let a slot's job be asked for again."""
+    st.session_state.pop(f"{slot}.job", None)
 
 
 @st.fragment(run_every=_POLL_S)
@@ -151,5 +162,4 @@ def _watch(slot: str, ticket: Ticket[Any]) -> None:
     with st.container(border=True, key=f"{slot.replace('.', '-')}-progress"):
         text = "Waiting for its turn" if ticket.state == "waiting" else ticket.title
         st.progress(ticket.share, text=f"{text}  ·  {ticket.note}" if ticket.note else text)
-        if st.button("Cancel", icon=":material/close:", key=f"{slot}.cancel"):
-            ticket.cancel()
+        st.button("Cancel", icon=":material/close:", key=f"{slot}.cancel", on_click=ticket.cancel)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages._ui import frame, state
+from pages._ui.callbacks import whole
 from pages._ui.inputs import Source
 
 Settings = dict[str, object]
@@ -69,7 +70,7 @@ def _turn(label: str, icon: str, to: int, numbers: Sequence[int]) -> None:
         icon=icon,
         key=f"lsn.{label.lower()}",
         disabled=to not in numbers,
-        on_click=state.put,
+        on_click=whole(state.put),
         args=(KEY, to),
     )
 

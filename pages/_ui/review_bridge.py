@@ -14,6 +14,7 @@ import streamlit as st
 from branca.element import Figure
 
 from pages._ui import resources
+from pages._ui.callbacks import whole
 from pages._ui.elements import DeskCall, MapCall
 from pages._ui.leaflet import offline_html
 from pages._ui.maps import Setting, new_map
@@ -86,6 +87,7 @@ def connect(scene: Json, on_act: Callable[[Json], None]) -> None:
         on_act: called with what the person did, before the page runs again.
     """
 
+    @whole
     def hear() -> None:
         told = (st.session_state.get(KEY) or {}).get("told")
         if told:

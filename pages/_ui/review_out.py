@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -19,10 +18,9 @@ from n2m_core.review import (
     write_masks,
     write_report,
 )
-from pages._ui import frame, state
+from pages._ui import downloads, frame, state
+from pages._ui.downloads import File
 from pages._ui.exports import file_stem
-
-Files = tuple[tuple[str, str, str, str, Callable[[], bytes]], ...]
 
 
 def show(project: Project) -> None:
@@ -34,24 +32,20 @@ def show(project: Project) -> None:
     _of_one_map(project, known)
     st.subheader("The whole project", anchor=False)
     has_pictures = any(each.image is not None and each.map is not None for each in known.values())
-    whole: Files = (
-        ("Report", "_report.html", "text/html", "article", lambda: report(project, ".html")),
-        ("Report as PDF", ".pdf", "application/pdf", "picture_as_pdf",
-         lambda: report(project, ".pdf")),
-        ("Backup", ".gpkg", "application/geopackage+sqlite3", "save", lambda: database(project)),
-    )  # fmt: skip
+    files = [
+        File("Report", "_report.html", lambda: report(project, ".html")),
+        File("Report as PDF", ".pdf", lambda: report(project, ".pdf")),
+        File("Backup", ".gpkg", lambda: database(project), "save"),
+    ]
     if has_pictures:
-        to_train_on: Files = (
-            ("Masks to train on", "_masks.zip", "application/zip", "folder_zip",
-             lambda: masks(project, is_kept)),
-        )  # fmt: skip
         key = state.prepare("rev.w.unjudged", False)
         is_kept = state.keep(
             key,
             st.checkbox("Masks take the map's word for objects that nobody has judged", key=key),
         )
-        whole = (*to_train_on, *whole)
-    _buttons("project", file_stem(project.title), whole)
+        to_train_on = File("Masks to train on", "_masks.zip", lambda: masks(project, is_kept))
+        files.insert(0, to_train_on)
+    downloads.row("rev", "rev-project-exports", file_stem(project.title), files)
     frame.quiet(
         "The masks come in the folders that n2m train reads; what nobody has judged is left out of "
         "them unless you say otherwise. The report holds maps, numbers, settings and licence in "
@@ -68,32 +62,17 @@ def _of_one_map(project: Project, known: dict[int, Source]) -> None:
         key,
         st.selectbox("Map", list(known), key=key, format_func=lambda each: known[each].name),
     )
-    files: Files = (
-        ("GeoPackage", ".gpkg", "application/geopackage+sqlite3", "polyline",
-         lambda: polygons(project, picked, ".gpkg")),
-        ("GeoJSON", ".geojson", "application/geo+json", "polyline",
-         lambda: polygons(project, picked, ".geojson")),
-    )  # fmt: skip
-    _buttons("polygons", f"{file_stem(known[picked].name)}_reviewed", files)
+    files = (
+        File("GeoPackage", ".gpkg", lambda: polygons(project, picked, ".gpkg")),
+        File("GeoJSON", ".geojson", lambda: polygons(project, picked, ".geojson")),
+    )
+    stem = f"{file_stem(known[picked].name)}_reviewed"
+    downloads.row("rev", "rev-polygons-exports", stem, files)
     frame.quiet(
         "What was judged wrong is left out, unless class or outline were corrected with that "
         "verdict or after it. Each polygon carries class, area, who decided last, when, and the "
         "map's own class."
     )
-
-
-def _buttons(name: str, stem: str, files: Files) -> None:
-    with st.container(horizontal=True, key=f"rev-{name}-exports"):
-        for label, suffix, mime, icon, make in files:
-            st.download_button(
-                label,
-                data=make,
-                file_name=stem + suffix,
-                mime=mime,
-                icon=f":material/{icon}:",
-                on_click="ignore",
-                key=f"rev.download.{label}",
-            )
 
 
 def polygons(project: Project, source_id: int, suffix: str) -> bytes:

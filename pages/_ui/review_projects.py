@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from n2m_core.errors import ParameterError
-from pages._ui import state
+from pages._ui import presses, state
 
 if TYPE_CHECKING:
     from n2m_core.review import Project, Reviewer
@@ -150,7 +150,7 @@ def opened() -> tuple[Project, Reviewer] | None:
         chosen = ask("rev")
     label = "Make it" if chosen[0] and chosen[0] not in names() else "Open"
     with right:
-        is_pressed = st.button(label, key="rev.open.button", type="primary", width="stretch")
+        is_pressed = presses.button(label, "rev.open.button", type="primary", width="stretch")
     if is_pressed:
         st.session_state["rev.open"] = chosen
     if not all(chosen) or st.session_state.get("rev.open") != chosen:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from pages._ui import errors, frame, jobs, review_projects
+from pages._ui import errors, frame, jobs, presses, review_projects
 from pages._ui.compute import Choices
 from pages._ui.inputs import Source
 
@@ -69,7 +69,7 @@ def panel(page: str, source: Source, result: MapResult, choices: Choices) -> Non
             key=f"{page}.review.times",
             help="The noisiest step from which an object keeps its class: late ones are doubtful.",
         )
-        is_pressed = st.button("Send to review", key=f"{page}.review.send", icon=":material/send:")
+        is_pressed = presses.button("Send to review", f"{page}.review.send", icon=":material/send:")
         if is_pressed and not (project and reviewer):
             st.info("Name a project and yourself, then send.")
         elif is_pressed:

@@ -23,6 +23,7 @@ from n2m_core.review import (
     sources,
 )
 from pages._ui import errors, frame, review_bridge, review_scene, state
+from pages._ui.callbacks import whole
 from pages._ui.review_desk import Course, Desk
 
 Json = dict[str, Any]
@@ -213,6 +214,7 @@ def _classes(desk: Desk, source: Source, class_id: int) -> None:
     names = {entry.id: f"{number}  {entry.name}" for number, entry in enumerate(known, 1)}
     key, turn = f"rev.w.class.{desk.turn}", desk.turn
 
+    @whole
     def change() -> None:
         _act(desk, turn, {"do": "class", "class": st.session_state[key]})
 
@@ -271,6 +273,7 @@ def _button(desk: Desk, label: str, key: str, icon: str, kind: Kind) -> None:
     )
 
 
+@whole
 def _act(desk: Desk, turn: int, told: Json) -> None:
     desk.act({"session": desk.session, "turn": turn, **told})
 
@@ -279,6 +282,7 @@ def _comment(desk: Desk, shown: ReviewObject | Unit) -> None:
     """A field for a comment, saved when it is left."""
     key, turn = f"rev.w.comment.{desk.at}.{desk.turn}", desk.turn
 
+    @whole
     def save() -> None:
         _act(desk, turn, {"do": "comment", "text": st.session_state[key]})
 

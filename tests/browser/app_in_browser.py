@@ -35,6 +35,10 @@ _PICTURES = """() => {
 }"""
 
 
+WATCHED: list[App] = []
+"""Every visitor of this run, for the report of a failure."""
+
+
 @dataclass
 class App:
     """The app open in a browser, and what failed or went outside meanwhile.
@@ -137,6 +141,7 @@ def watched(browser: Browser, address: str, width: int = 1280) -> App:
     page = context.new_page()
     page.set_default_timeout(WAIT_MS)
     app = App(page, address)
+    WATCHED.append(app)
     page.on("pageerror", lambda error: app.errors.append(str(error)))
 
     def only_local(route: Route, request: Request) -> None:

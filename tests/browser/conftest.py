@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from app_in_browser import BASEMAP_HOST, ROOT, App, launch, run_server, watched
+from app_in_browser import BASEMAP_HOST, ROOT, WATCHED, App, launch, run_server, watched
 from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(ROOT / "tests" / "pages"))
 
 import small_samples
 import tiny_checkpoints
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test tells what its pages show; with N2M_SHOTS it leaves pictures in that folder."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for number, each in enumerate(WATCHED):
+            if not each.page.is_closed():
+                report.sections.append((f"page {number}", each.page.inner_text("body")))
+                folder = os.environ.get("N2M_SHOTS")
+                if folder:
+                    each.page.screenshot(path=f"{folder}/{item.name}-{number}.png", full_page=True)
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

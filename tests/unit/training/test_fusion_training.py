@@ -353,7 +353,7 @@ def test_the_ablation_differs_in_network_and_diffusion_alone(name: str) -> None:
     config, full = STUDY[name], STUDY["sastf-full"]
     for field in ("data", "optimizer", "loss", "validation", "resolution_m", "seed"):
         assert getattr(config, field) == getattr(full, field), field
-    assert (config.inference.steps, config.inference.window_px) == (20, 288)
+    assert (config.inference.steps, config.inference.window_px) == (5, 288)
     if name.startswith("sastf"):
         switches: dict[str, Any] = dict.fromkeys(
             ("has_diffusion", "has_taylor", "has_tfa", "has_saf"), True
