@@ -4,11 +4,11 @@
 
 Every measurement is a process of its own, that makes a scene of so many megapixels by repeating a
 procedural one, streams it, and says its peak of resident memory above the idle process, the share
-of time in the network, and the arithmetic of the network against that of a large product of
-matrices. Beside it, in the same process, goes one plain loop in the authors' manner: tiles of 256
-px one after the other, without overlap. A run that takes longer than M minutes is broken off, and
-what it did until then is measured. Writes `benchmarks/scale.json` and the table of `docs/scale.md`,
-with the cost of 1,000 km2 at P a machine-hour.
+of time in the network, the arithmetic of the network against that of a large product of matrices,
+and by which operators its time is taken. Beside it, in the same process, goes one plain loop in the
+authors' manner: tiles of 256 px one after the other, without overlap. A run that takes longer than
+M minutes is broken off, and what it did until then is measured. Writes `benchmarks/scale.json` and
+the table of `docs/scale.md`, with the cost of 1,000 km2 at P a machine-hour.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from benchmarks import network_profile
 from benchmarks.__main__ import machine, write
 from benchmarks.figures import use_threads
+from benchmarks.network_profile import profiled
 from n2m_core.checkpoints import LoadedModel, load
 from n2m_core.errors import CancelledError
 from n2m_core.geo_image import Progress
@@ -272,6 +274,7 @@ def measure(task: Task, megapixels: float, minutes: float) -> Json:
             "network_share": clock.seconds / seconds,
             "network_gflops": gflop / clock.seconds,
             "matrix_gflops": matrix_gflops(device),
+            "profile": None if device.type != "cpu" else profiled(model),
         }
     return found
 
@@ -335,6 +338,11 @@ def table(results: Json) -> Iterator[str]:
             f"{hours:.1f} h, {money:.2f} (at {entry['resolution_m']:g} m)",
         )
         yield "| " + " | ".join(cells) + " |"
+    known = [entry for entry in results["measurements"] if entry.get("profile")]
+    for task in dict.fromkeys(entry["task"] for entry in known):
+        last = [entry for entry in known if entry["task"] == task][-1]
+        yield ""
+        yield from network_profile.table(last["checkpoint"], last["profile"], last["matrix_gflops"])
 
 
 def with_table(page: str, results: Json) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import rasterio
 
+from n2m_core import checkpoints
+
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY: dict[str, Any] = {
     "task": "segment",
@@ -74,3 +76,21 @@ def test_scene_has_the_size_that_was_asked_for(scale: ModuleType, tmp_path: Path
         assert (scene.shape, scene.count, scene.res) == ((100, 100), 3, (0.5, 0.5))
         assert set(r.read(1).ravel()) <= {0, 1}
         assert r.transform == scene.transform
+
+
+def test_profile_counts_the_arithmetic_of_convolutions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    profile = importlib.import_module("benchmarks.network_profile")
+    model = checkpoints.load("n2m-buildings", "segment", device="cpu", root=ROOT / "checkpoints")
+    rows = profile.profiled(model)
+    shares = [row["share"] for row in rows]
+    assert sum(shares) == pytest.approx(1)
+    assert shares == sorted(shares, reverse=True)
+    counted = {row["kind"]: row["gflops"] for row in rows if row["gflops"] is not None}
+    assert len(counted) == 2
+    assert all(0.1 < rate < 10_000 for rate in counted.values())
+    lines = list(profile.table("some", rows, 100.0))
+    assert len(lines) == 4 + len(rows)
+    assert all(line.count("|") == 5 for line in lines[2:])
