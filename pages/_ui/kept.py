@@ -51,7 +51,8 @@ def memory_bytes(value: object, seen: set[int] | None = None) -> int:
         if id(value) in known:
             return 0
         known.add(id(value))
-        return value.nbytes
+        # One value for all pixels, as in the header of a scene, takes no memory.
+        return value.itemsize if 0 in value.strides else value.nbytes
     if isinstance(value, (str, bytes)):
         return len(value)
     if isinstance(value, (tuple, list)):

@@ -8,34 +8,25 @@ a drawn corner goes back to the map's coordinates by the same affine transform.
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-import numpy as np
 from affine import Affine
 from shapely.affinity import affine_transform
 from shapely.geometry import MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from n2m_core import raster_io, render
 from n2m_core.errors import LabelError, ReviewError
-from n2m_core.geo_image import GeoImage
-from n2m_core.review import Project, ReviewObject, Source, Unit, objects_in, picture
+from n2m_core.review import Project, ReviewObject, Source, Unit, objects_in
 from n2m_core.review.project import Role
-from pages._ui.coloring import natural_bands
-from pages._ui.detail import OFFERED, Detail, crop, data_uri
+from pages._ui import review_pictures
 
 LEAST_PX = 96
 """Shortest side of a crop in pixels of the picture: an object is seen with what is around it."""
 MARGIN = 2.2
 """Side of a crop over that of the object."""
-MOST_PX = 900
-"""Longest side of an encoded crop, pixels."""
 DEGREE_M = 111_320.0
 """Metres of a degree of latitude."""
 SIMPLER_PX = 0.75
@@ -43,7 +34,6 @@ SIMPLER_PX = 0.75
 MOST_NEIGHBOURS = 60
 INK = "#111111"
 
-T = TypeVar("T")
 Json = dict[str, Any]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in the desk's coordinates."""
@@ -270,7 +260,7 @@ def pictures(source: Source, ground: Ground, view: Box, *, has_map: bool = True)
         wanted.append(("right", "map"))
     shown = []
     for side, role in wanted:
-        url, token = _encoded(source, role, window)
+        url, token = review_pictures.encoded(source, role, window)
         shown.append({"side": side, "role": role, "url": url, "token": token, "bounds": corners})
     return {"sides": sides, "pictures": shown}
 
@@ -288,83 +278,3 @@ def _window(source: Source, ground: Ground, view: Box) -> tuple[slice, slice] | 
 def _within(first: float, last: float, length: int) -> slice | None:
     start, stop = max(0, math.floor(first)), min(length, math.ceil(last))
     return slice(start, stop) if start < stop else None
-
-
-class Kept(Generic[T]):
-    """Things by key, the least recently asked for dropped; for the pages and for a thread."""
-
-    def __init__(self, most: int) -> None:
-        """Start empty."""
-        self._held: OrderedDict[object, T] = OrderedDict()
-        self._most = most
-        self._lock = threading.Lock()
-
-    def get(self, key: object, make: Callable[[], T]) -> T:
-        """The thing under a key, made when it is not there."""
-        with self._lock:
-            if key in self._held:
-                self._held.move_to_end(key)
-                return self._held[key]
-        made = make()
-        self.put(key, made)
-        return made
-
-    def put(self, key: object, made: T) -> None:
-        """Keep a thing."""
-        with self._lock:
-            self._held[key] = made
-            while len(self._held) > self._most:
-                self._held.popitem(last=False)
-
-
-_WHOLE = Kept[tuple[Detail, str]](4)
-"""Whole pictures and their tokens."""
-_CROPS = Kept[str](96)
-
-
-def _encoded(source: Source, role: Role, window: tuple[slice, slice]) -> tuple[str, str]:
-    """One crop of one picture as a data URI, and the token of the whole picture.
-
-    Raises:
-        ReviewError: the picture's file is missing or damaged.
-    """
-    path: Path = getattr(source, role)
-    stamp = path.stat().st_mtime_ns if path.is_file() else 0
-    key = (path, stamp, role, *(end for part in window for end in (part.start, part.stop)))
-    whole, token = _WHOLE.get((path, stamp, role), lambda: _shown(source, role))
-    if OFFERED.get(token) is None:
-        # Too many others were offered since.
-        token = OFFERED.add(whole)
-        _WHOLE.put((path, stamp, role), (whole, token))
-    url = _CROPS.get(key, lambda: _encode(crop(whole.image, window), source, role))
-    return url, token
-
-
-def _shown(source: Source, role: Role) -> tuple[Detail, str]:
-    """A whole picture as it is shown, in pixels; and the token by which its windows are asked for.
-
-    Pictures are stretched to red, green, blue; a map is its classes.
-    """
-    whole = replace(picture(source, role), crs=None, transform=Affine.identity())
-    if role != "map":
-        rgb = render.to_rgb(whole, bands=natural_bands(whole))
-        whole = whole.with_pixels(np.moveaxis(rgb, -1, 0), ("red", "green", "blue"))
-    how: raster_io.Resampling = "nearest" if role == "map" else "average"
-    detail = Detail(whole, lambda part: _encode(part, source, role), how)
-    return detail, OFFERED.add(detail)
-
-
-def _encode(part: GeoImage, source: Source, role: Role) -> str:
-    """Encode a crop, at most `MOST_PX` a side; transparent where there is no data."""
-    shrink = max(part.height, part.width) / MOST_PX
-    if shrink > 1:
-        height, width = (max(1, round(side / shrink)) for side in (part.height, part.width))
-        how: raster_io.Resampling = "nearest" if role == "map" else "average"
-        part = raster_io.resample(part, height, width, resampling=how)
-    if role == "map":
-        colors = {e.id: render.hex_to_rgb(e.color) for e in source.classes if not e.is_background}
-        labels = np.where(part.valid, part.pixels[0], render.NOT_SHOWN).astype(np.uint8)
-        return data_uri("png", render.encode_palette_png(labels, colors))
-    alpha = np.where(part.valid, 255, 0).astype(np.uint8)
-    rgba = np.dstack([np.moveaxis(part.pixels, 0, -1), alpha])
-    return data_uri("webp", render.encode_webp(rgba, quality=88))

@@ -60,3 +60,7 @@ def test_settings_are_read_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("N2M_WORKERS", wrong)
         with pytest.raises(ParameterError, match=f"N2M_WORKERS is '{wrong}'; give a whole number"):
             settings.workers()
+
+
+def test_one_value_for_many_pixels_takes_no_memory() -> None:
+    assert memory_bytes(np.broadcast_to(np.uint16(0), (1000, 1000))) == 2
