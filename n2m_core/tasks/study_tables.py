@@ -7,7 +7,7 @@ in words follows from the values too.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,9 @@ SCORES = {
 TASKS = {"segment": "segmentation", "change": "change"}
 TIE = 4
 """Decimals that scores are compared at: those of a published table in per cent."""
+
+FAR = "is far from those that the weights were trained on"
+"""What a note says of an image that the weights can't be trusted on."""
 
 
 @dataclass(frozen=True)
@@ -293,8 +296,19 @@ def landsat(raw: Json, score: str) -> Shown:
     if raw["checkpoints"]:
         flat = raw["checkpoints"][0]["all_positive"]["f1"]
         notes.append(f"A map of nothing but change would score F1 {flat:.3f}.")
-        notes += dict.fromkeys(note for each in raw["checkpoints"] for note in each["notes"])
+        notes += _gathered(note for each in raw["checkpoints"] for note in each["notes"])
     return Shown((*notes, measured_on(raw)), (Table("Labelled pixels", header, rows, "change"),))
+
+
+def _gathered(notes: Iterable[str]) -> list[str]:
+    """Notes of many images, each once; that images are unlike the weights' own is told once."""
+    told = list(notes)
+    far = [note for note in told if FAR in note]
+    found = list(dict.fromkeys(note for note in told if FAR not in note))
+    if far:
+        more = f" So it was said {len(far)} times." if len(far) > 1 else ""
+        found.append(far[0] + more)
+    return found
 
 
 def full_size(raw: Json, score: str) -> Shown:
