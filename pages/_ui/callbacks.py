@@ -3,7 +3,8 @@
 Streamlit calls a widget's callback before it runs the page. When the next run is asked for at that
 moment, by the person's next step or by a job that is done, it breaks the callback off at the next
 look into the session's state, and never calls it again: a file that was dropped, a press, a verdict
-would be lost.
+would be lost. With `runner.fastReruns`, which is off here, nothing could be done about it: every
+further look into the state would be refused.
 """
 
 from __future__ import annotations

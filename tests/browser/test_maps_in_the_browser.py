@@ -218,7 +218,10 @@ def test_two_dates_can_be_dropped_and_compared(app: App, samples: Path) -> None:
     app.open("Change?checkpoint=n2m-change")
     app.map("Change in The pair sample")
     upload(app, "Your before", samples / "before.tif")
-    app.page.get_by_text("before.tif", exact=True).wait_for()
+    # The field itself names the file at once; the caption below says that the app has it.
+    kept = app.page.locator(".st-key-narrow-change-before [data-testid=stCaptionContainer]")
+    expect(kept).to_contain_text("before.tif", timeout=WAIT_MS)
+    app.settle()
     upload(app, "Your after", samples / "after.tif")
     frame = app.map("Change in before.tif")
     assert frame.locator(".n2m-side").all_inner_texts() == ["Before", "After, with the change"]

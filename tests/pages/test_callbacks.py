@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from streamlit.runtime.scriptrunner import RerunException
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest
 
 from pages._ui.callbacks import MOST_TRIES, whole
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_callback_that_is_broken_off_is_called_again_and_the_run_is_kept() -> None:
@@ -56,6 +61,12 @@ def test_an_undisturbed_callback_is_called_once() -> None:
     calls: list[None] = []
     whole(lambda: calls.append(None))()
     assert len(calls) == 1
+
+
+def test_a_run_that_is_asked_for_does_not_stop_the_one_before() -> None:
+    """Where it did, a callback could not come to its end however often it is called."""
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["runner"]["fastReruns"] is False
 
 
 def _page() -> None:
