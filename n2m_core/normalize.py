@@ -33,6 +33,8 @@ SENTINEL_2_BANDS = {
     "b8": "nir",
 }
 """Sentinel-2 MSI band numbers, the 10 m bands."""
+FAR = "is far from those that the weights were trained on"
+"""What the warning says of such an image, before the reasons."""
 FAR_SIGMAS = 3.0
 """Brightness further from the training images than this calls for a warning."""
 FAR_CONTRAST = 2.5
@@ -274,6 +276,6 @@ def _far_warning(sigmas: NDArray[np.float64], contrast: NDArray[np.float64]) -> 
     if not reasons:
         return None
     return (
-        f"This image is far from those that the weights were trained on: {' and '.join(reasons)}. "
+        f"This image {FAR}: {' and '.join(reasons)}. "
         "Check the bands and the stretch, and judge the map by eye."
     )

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from n2m_core.normalize import FAR
+
 Json = dict[str, Any]
 
 SCORES = {
@@ -23,9 +25,6 @@ SCORES = {
 TASKS = {"segment": "segmentation", "change": "change"}
 TIE = 4
 """Decimals that scores are compared at: those of a published table in per cent."""
-
-FAR = "is far from those that the weights were trained on"
-"""What a note says of an image that the weights can't be trusted on."""
 
 
 @dataclass(frozen=True)
@@ -306,7 +305,7 @@ def _gathered(notes: Iterable[str]) -> list[str]:
     far = [note for note in told if FAR in note]
     found = list(dict.fromkeys(note for note in told if FAR not in note))
     if far:
-        more = f" So it was said {len(far)} times." if len(far) > 1 else ""
+        more = f" Much the same is true of {len(far) - 1} more." if len(far) > 1 else ""
         found.append(far[0] + more)
     return found
 

@@ -110,7 +110,9 @@ class AbstractTrainer(ABC, Generic[Network]):
         self.model = channels_last(model).to(self.device)
         self.average = AveragedModel(
             self.model,
-            multi_avg_fn=get_ema_multi_avg_fn(optimizer.ema_decay),  # type: ignore[no-untyped-call]
+            multi_avg_fn=get_ema_multi_avg_fn(  # type: ignore[no-untyped-call]  # torch's own
+                optimizer.ema_decay
+            ),
             use_buffers=True,  # batch statistics, where a network has any, belong to its weights
         )
         self.optimizer = build_optimizer(self.model, optimizer)
@@ -201,7 +203,7 @@ class AbstractTrainer(ABC, Generic[Network]):
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), opt.clip_norm)
         self.optimizer.step()
         self.average.update_parameters(self.model)

@@ -93,6 +93,7 @@ class Muon(Optimizer):
             {"lr": lr, "weight_decay": weight_decay},
         )
 
+    # The base class declares overloads for a closure that must be there and one that need not.
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Move every parameter that has a gradient."""

@@ -189,7 +189,7 @@ def teach_codec(model: Refiner, config: RefineConfig, mixer: CropMixer) -> float
         noise = torch.randn(codec.noise_shape(labels), generator=generator).to(device)
         loss = codec_loss(codec, labels.to(device), noise, options.noise)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         optimizer.step()
         if step + 1 == options.steps:
             found = codec.reconstruction(labels.to(device), noise, 0.0).argmax(1).cpu()

@@ -9,12 +9,14 @@ further look into the state would be refused.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec
 
 from streamlit.runtime.scriptrunner import RerunException
 
+_log = logging.getLogger(__name__)
 P = ParamSpec("P")
 MOST_TRIES = 10
 
@@ -37,6 +39,8 @@ def whole(callback: Callable[P, object]) -> Callable[P, None]:
                 # A run of the whole page shows what one of a part of it would.
                 if asked is None or not error.rerun_data.fragment_id_queue:
                     asked = error
+        else:
+            _log.warning("%s was broken off %d times", callback, MOST_TRIES)
         if asked is not None:
             raise asked
 

@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from n2m_core.geo_image import GeoImage
+
 Bands = tuple[int, ...]
 STRETCH = (0.02, 0.98)
 
@@ -73,6 +75,13 @@ def coloring(
     values = np.concatenate([image[rows][:, valid] for image in images], axis=1)
     low, high = np.quantile(values, STRETCH, axis=1).astype(np.float32)
     return Coloring(name, bands, low, high)
+
+
+def overview_coloring(overview: GeoImage) -> Coloring:
+    """Find a stretch in the overview of a scene that holds its natural bands alone."""
+    bands = tuple(range(1, overview.bands + 1))
+    seen = overview.valid if overview.valid.any() else np.ones_like(overview.valid)
+    return coloring("natural", bands, [overview.pixels.astype(np.float32)], seen)
 
 
 def _named(names: tuple[str, ...], wanted: tuple[str, ...]) -> Bands | None:

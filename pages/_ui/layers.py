@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from n2m_core import raster_io, render
 from n2m_core.geo_image import GeoImage
-from pages._ui.coloring import coloring
+from pages._ui.coloring import overview_coloring
 from pages._ui.detail import OFFERED, Detail, data_uri
 
 MAX_PX = 2048
@@ -77,10 +77,7 @@ def scene_layer(title: str, header: raster_io.SceneHeader, overview: GeoImage) -
         header: of the scene.
         overview: the whole scene with few pixels, its natural bands alone.
     """
-    bands = tuple(range(1, overview.bands + 1))
-    values = overview.pixels.astype(np.float32)
-    seen = overview.valid if overview.valid.any() else np.ones_like(overview.valid)
-    stretch = coloring("natural", bands, [values], seen)
+    stretch = overview_coloring(overview)
 
     def encode(drawn: GeoImage) -> str:
         """Encode in the overview's own stretch, the missing pixels transparent."""

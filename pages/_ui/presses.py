@@ -23,9 +23,7 @@ def button(
 ) -> bool:
     """Show a button; True once for every press. The arguments are those of `st.button`."""
     noted = f"{key}.pressed"
-    st.button(
-        label, key=key, icon=icon, type=type, width=width, on_click=_note, args=(noted,)
-    )  # fmt: skip
+    st.button(label, key=key, icon=icon, type=type, width=width, on_click=_note, args=(noted,))
     return bool(st.session_state.pop(noted, False))
 
 

@@ -20,7 +20,7 @@ from n2m_core.raster_io.scene import Box, FileScene, SceneFile
 from n2m_core.review import Source, picture
 from n2m_core.review.project import Role
 from pages._ui import settings
-from pages._ui.coloring import Coloring, coloring, natural_bands
+from pages._ui.coloring import Coloring, natural_bands, overview_coloring
 from pages._ui.detail import OFFERED, Detail, data_uri
 from pages._ui.kept import Kept
 
@@ -143,11 +143,8 @@ def _picture_file(path: Path, encode: Callable[[GeoImage], str]) -> Detail:
     """
     header = raster_io.read_scene_header(path)
     overview = raster_io.read_scene(header, max_px=OVERVIEW_PX, bands=natural_bands(header))
-    seen = overview.valid if overview.valid.any() else np.ones_like(overview.valid)
-    bands = tuple(range(1, overview.bands + 1))
-    stretch = coloring("natural", bands, [overview.pixels.astype(np.float32)], seen)
     grid = replace(header, crs=None, transform=Affine.identity())
-    return _PictureFile(grid, encode, "average", stretch)
+    return _PictureFile(grid, encode, "average", overview_coloring(overview))
 
 
 def _map_file(path: Path, encode: Callable[[GeoImage], str]) -> Detail:

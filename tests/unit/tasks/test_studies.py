@@ -7,7 +7,8 @@ import pytest
 import study_files
 
 from n2m_core.errors import DatasetError
-from n2m_core.tasks import studies
+from n2m_core.normalize import FAR
+from n2m_core.tasks import studies, study_tables
 from n2m_core.tasks.study_tables import Shown, spread
 
 BY_ID = {study.id: study for study in studies.STUDIES}
@@ -82,6 +83,13 @@ def test_landsat_shows_the_formula_beside_the_weights(folder: Path) -> None:
     ]
     assert "F1 0.330" in found.notes[1]
     assert found.notes[2] == "dark"
+
+
+def test_images_unlike_the_trainings_are_told_of_once() -> None:
+    notes = ["a", f"One {FAR}: dark.", "a", f"Two {FAR}: bright."]
+    assert study_tables._gathered(notes) == [
+        "a", f"One {FAR}: dark. Much the same is true of 1 more."
+    ]  # fmt: skip
 
 
 def test_claims_stand_beside_what_was_measured(folder: Path) -> None:
