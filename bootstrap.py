@@ -343,7 +343,7 @@ def run_tests(venv: Path, extra: list[str]) -> int:
     steps = {"lint": lint(venv), "types": call(venv_command(venv, "mypy"))}
     if not env.get("N2M_DATA"):
         say("N2M_DATA is not set: the tests on real imagery are left out.")
-    options = ["-rfEs", "-n", str(workers), "--dist", "loadfile", *extra]
+    options = ["-rfEsR", "-n", str(workers), "--dist", "loadfile", *extra]
     tests = call(venv_command(venv, "python"), "-m", "pytest", *options, env=env)
     failed = [name for name, status in steps.items() if status]
     if failed:

@@ -12,6 +12,8 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from pages._ui import state
+
 NAME = "Noise2Map Explorer"
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +65,7 @@ def open_page(title: str, lede: str) -> None:
         title: the page's name; the app's own for the home page.
         lede: what a person can do here, one sentence of plain text.
     """
+    state.enter(title)
     tab = NAME if title == NAME else f"{title} · {NAME}"
     st.set_page_config(
         tab, page_icon=Image.fromarray(_cells().repeat(11, 0).repeat(11, 1)), layout="wide"

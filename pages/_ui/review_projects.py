@@ -149,13 +149,18 @@ def opened() -> tuple[Project, Reviewer] | None:
     with left:
         chosen = ask("rev")
     label = "Make it" if chosen[0] and chosen[0] not in names() else "Open"
-    with right:
-        is_pressed = presses.button(label, "rev.open.button", type="primary", width="stretch")
-    if is_pressed:
+
+    def open_chosen() -> None:
+        """Take the press: make the project where it isn't there."""
+        if all(chosen):
+            open_named(chosen[0], make=True)
         st.session_state["rev.open"] = chosen
+
+    with right:
+        presses.button(label, "rev.open.button", open_chosen, type="primary", width="stretch")
     if not all(chosen) or st.session_state.get("rev.open") != chosen:
         return None
-    project = open_named(chosen[0], make=is_pressed)
+    project = open_named(chosen[0])
     state.write_link("rev", {"project": chosen[0], "reviewer": chosen[1]})
     return project, _joined(project, chosen[1])
 

@@ -69,13 +69,17 @@ def panel(page: str, source: Source, result: MapResult, choices: Choices) -> Non
             key=f"{page}.review.times",
             help="The noisiest step from which an object keeps its class: late ones are doubtful.",
         )
-        is_pressed = presses.button("Send to review", f"{page}.review.send", icon=":material/send:")
-        if is_pressed and not (project and reviewer):
-            st.info("Name a project and yourself, then send.")
-        elif is_pressed:
+
+        def order() -> None:
+            """Take the press: the fields as they stand now."""
+            if not (project and reviewer):
+                st.info("Name a project and yourself, then send.")
+                return
             key = f"review/{secrets.token_hex(8)}"
-            order = _Order(key, about, project, reviewer, has_times, least)
-            st.session_state[f"{page}.review.order"] = order
+            ordered = _Order(key, about, project, reviewer, has_times, least)
+            st.session_state[f"{page}.review.order"] = ordered
+
+        presses.button("Send to review", f"{page}.review.send", order, icon=":material/send:")
         held: _Order | None = st.session_state.get(f"{page}.review.order")
         if held is not None and held.about == about:
             with errors.guard():

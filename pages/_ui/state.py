@@ -14,9 +14,22 @@ import streamlit as st
 
 T = TypeVar("T")
 
+_PAGE, _PREPARED = "state.page", "state.prepared"
+"""Where the page on view is kept, and the keys of its widgets that have been given their value."""
+
+
+def enter(page: str) -> None:
+    """Begin a run of a page; after another page, its widgets are given their values anew."""
+    if st.session_state.get(_PAGE) != page:
+        st.session_state[_PREPARED] = set[str]()
+        st.session_state[_PAGE] = page
+
 
 def prepare(key: str, default: T, options: Sequence[T] | None = None) -> str:
     """Give a widget its value before it is drawn: the person's, else the default.
+
+    A value is given once: it goes to the browser, and would take the place of what the person has
+    typed there since this run began.
 
     Args:
         key: the widget's key.
@@ -26,8 +39,13 @@ def prepare(key: str, default: T, options: Sequence[T] | None = None) -> str:
     Returns:
         The key, to be handed to the widget.
     """
+    prepared: set[str] = st.session_state.setdefault(_PREPARED, set[str]())
     value = st.session_state.get(key, st.session_state.get(f"{key}.kept", default))
-    st.session_state[key] = default if options is not None and value not in options else value
+    if options is not None and value not in options:
+        st.session_state[key] = default
+    elif key not in prepared or key not in st.session_state:
+        st.session_state[key] = value
+    prepared.add(key)
     return key
 
 

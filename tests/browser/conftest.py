@@ -26,7 +26,8 @@ def pytest_runtest_makereport(
     if report.when == "call" and report.failed:
         for number, each in enumerate(WATCHED):
             if not each.page.is_closed():
-                report.sections.append((f"page {number}", each.page.inner_text("body")))
+                lines = filter(str.strip, each.page.inner_text("body").splitlines())
+                report.sections.append((f"page {number}", " | ".join(lines)))
                 folder = os.environ.get("N2M_SHOTS")
                 if folder:
                     each.page.screenshot(path=f"{folder}/{item.name}-{number}.png", full_page=True)
@@ -34,10 +35,14 @@ def pytest_runtest_makereport(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder carries the marker `browser`."""
+    """Everything in this folder carries the marker `browser`, and has a second try.
+
+    A browser waits for a real server on a machine with other work; the run tells of both tries.
+    """
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session")

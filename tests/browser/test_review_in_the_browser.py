@@ -60,6 +60,12 @@ def server(
     made.kill()
 
 
+@pytest.fixture
+def project(reviews: Path) -> str:
+    """A name that no project has yet."""
+    return f"project-{len(list(reviews.iterdir()))}"
+
+
 def sent(app: App, project: str) -> None:
     """Send the first sample's map to review and open the desk."""
     page = app.open("Segment?sample=first&checkpoint=n2m-landcover")
@@ -117,11 +123,11 @@ def corners(page: Page, found: Locator, shares: list[tuple[float, float]]) -> No
 
 
 def test_what_was_saved_outlives_a_killed_server(
-    browser: Browser, server: Server, reviews: Path, samples: Path, tmp_path: Path
+    browser: Browser, server: Server, reviews: Path, project: str, samples: Path, tmp_path: Path
 ) -> None:
     app = watched(browser, server.address)
     page = app.page
-    sent(app, "desk")
+    sent(app, project)
     said = {judge(page, "rwu"[i % 3]): KEYS["rwu"[i % 3]] for i in range(10)}
     assert len(said) == 10
     found = desk(page)
@@ -145,13 +151,13 @@ def test_what_was_saved_outlives_a_killed_server(
     app.errors.clear()
     page.goto(page.url, timeout=WAIT_MS)
     assert shown(desk(page)) == redrawn
-    project = open_project(reviews / "desk")
-    objects = all_objects(project)
-    assert {number: get_object(project, number).current.verdict for number in said} == said
-    assert get_object(project, redrawn).current.outline is not None
+    stored = open_project(reviews / project)
+    objects = all_objects(stored)
+    assert {number: get_object(stored, number).current.verdict for number in said} == said
+    assert get_object(stored, redrawn).current.outline is not None
     assert [each.class_id for each in objects if each.origin == "drawn"] != []
-    assert len(history(project)) == 12
-    project.close()
+    assert len(history(stored)) == 12
+    stored.close()
 
     page.get_by_role("tab", name="Take it home").click()
     with page.expect_download(timeout=WAIT_MS) as download:
@@ -172,11 +178,13 @@ def test_what_was_saved_outlives_a_killed_server(
     assert app.errors == []
 
 
-def test_two_people_at_once_lose_nothing(browser: Browser, server: Server, reviews: Path) -> None:
+def test_two_people_at_once_lose_nothing(
+    browser: Browser, server: Server, reviews: Path, project: str
+) -> None:
     """Both begin at the same object; whoever comes second is told so and decides again."""
     ann, ben = (watched(browser, server.address) for _ in range(2))
-    sent(ann, "both")
-    ben.page.goto(f"{server.address}/Review?project=both&reviewer=Ben", timeout=WAIT_MS)
+    sent(ann, project)
+    ben.page.goto(f"{server.address}/Review?project={project}&reviewer=Ben", timeout=WAIT_MS)
     first = shown(desk(ben.page))
     assert judge(ann.page, "r") == first
     ben.page.keyboard.press("w")
@@ -186,11 +194,11 @@ def test_two_people_at_once_lose_nothing(browser: Browser, server: Server, revie
     for page, other in ((ann.page, "Ben"), (ben.page, "Ann")):
         row = page.locator(".n2m-table tr").filter(has_text=other).last
         expect(row).to_contain_text("2" if other == "Ann" else "1", timeout=WAIT_MS)
-    project = open_project(reviews / "both")
-    said = get_object(project, first).opinions
+    stored = open_project(reviews / project)
+    said = get_object(stored, first).opinions
     assert {name: each.verdict for name, each in said.items()} == {"Ann": "right", "Ben": "wrong"}
-    assert len(history(project)) == 3
-    project.close()
+    assert len(history(stored)) == 3
+    stored.close()
     for each in (ann, ben):
         each.page.context.close()
         assert each.errors == []

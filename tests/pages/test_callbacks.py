@@ -77,14 +77,35 @@ def _page() -> None:
     st.session_state.runs = st.session_state.get("runs", 0) + 1
     if st.session_state.runs == 2:
         st.rerun()  # another run begins before this one has come to the button
-    if presses.button("Go", "go"):
+
+    def act() -> None:
+        if st.session_state.runs == 3:
+            st.rerun()  # and one more before what was asked for is done
         st.session_state.presses = st.session_state.get("presses", 0) + 1
 
+    presses.button("Go", "go", act)
 
-def test_a_press_outlives_a_run_that_does_not_come_to_the_button() -> None:
+
+def test_a_press_outlives_runs_that_do_not_come_to_its_end() -> None:
     app = AppTest.from_function(_page).run()
     app.button(key="go").click().run()
-    assert app.session_state.runs == 3
+    assert app.session_state.runs == 4
     assert app.session_state.presses == 1
     app.run()
     assert app.session_state.presses == 1
+
+
+def _refusing_page() -> None:
+    from pages._ui import presses
+
+    def refuse() -> None:
+        raise ValueError("not this one")
+
+    presses.button("Go", "go", refuse)
+
+
+def test_a_refusal_is_told_once() -> None:
+    app = AppTest.from_function(_refusing_page).run()
+    app.button(key="go").click().run()
+    assert len(app.exception) == 1
+    assert not app.run().exception

@@ -336,7 +336,7 @@ def test_tests_run_after_lint_and_types_with_a_browser(
         "ruff check .",
         "ruff format --check .",
         "mypy ",
-        "python -m pytest -rfEs -n 2 --dist loadfile -k tiling",
+        "python -m pytest -rfEsR -n 2 --dist loadfile -k tiling",
         f"browser {tested.root / 'browser'}",
     ]
     assert "tests on real imagery are left out" in capfd.readouterr().out
