@@ -33,13 +33,13 @@ from numpy.typing import NDArray
 from scipy.special import fdtrc
 
 from n2m_core.errors import ParameterError
+from n2m_core.fusion.compiled import compiled
 from n2m_core.fusion.inputs import BoolArray, FloatArray, FusionInputs, FusionOutput
 from n2m_core.fusion.windows import (
-    Offset,
     Strip,
     check_window,
+    distances,
     for_each_strip,
-    offsets,
     pad,
     window_mean,
 )
@@ -53,8 +53,6 @@ TEMPORAL_EPSILON = 0.01**5
 """Added to the change of the coarse means, so that no change has a finite weight."""
 UNKNOWN_CORRELATION = 0.5
 """R where it does not exist, because a neighbour's values do not vary."""
-STRIP_PIXELS = 1024
-"""A strip carries about thirty layers and one mask an offset, so fewer pixels stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -97,47 +95,40 @@ class EstarfmParams:
 
 @dataclass(frozen=True, eq=False)
 class _Layers:
-    """What is looked at through the window, float32 [n, H + 2 reach, W + 2 reach].
+    """What is looked at through the window, float32 [H + 2 reach, W + 2 reach, n].
 
     Attributes:
-        scaled: both pairs' fine bands divided by their thresholds, [2B].
-        distance: 1 - R, [1].
-        valid: which pixels count, bool.
-        change: C_1 - C_0 and C_1 - C_2, [2B].
-        fine: F_0 and F_2, [2B].
-        moments: sums over both pairs of x, y, xx, yy, xy, x being coarse and y fine less their
-            means, [5, B].
-        gap: C_2 - C_0, [B].
+        scaled: both pairs' fine bands divided by their thresholds, n = 2B.
+        distance: 1 - R, without n; infinite where a pixel does not count.
+        summed: n = 10B values of which similar pixels give weighted and plain sums: C_1 - C_0 and
+            C_1 - C_2 [2B], F_0 and F_2 [2B]; C_2 - C_0 [B] and, over both pairs, the sums of x, y,
+            xx, yy, xy [5B], x being coarse and y fine less their means.
+        away: D of every place in the window, [side, side].
     """
 
     scaled: FloatArray
     distance: FloatArray
-    valid: BoolArray
-    change: FloatArray
-    fine: FloatArray
-    moments: FloatArray
-    gap: FloatArray
+    summed: FloatArray
+    away: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class _Similar:
-    """The similar pixels of the windows of a strip, and what they add up to.
+    """What the similar pixels of the windows of a strip add up to, float64.
 
     Attributes:
-        strip: the rows.
-        masks: for every offset with similar pixels, where they are, bool [h, w].
         count: how many, [h, w].
-        weight: sum of 1 / ((1 - R) D), [h, w].
-        change: weighted sum of C_1 - C_0 and C_1 - C_2, [2B, h, w].
+        change: weighted mean of C_1 - C_k, [2, B, h, w].
+        fine: weighted mean of F_k, [2, B, h, w].
         gap: sum of C_2 - C_0, [B, h, w].
+        moments: sums of x, y, xx, yy, xy, [5, B, h, w].
     """
 
-    strip: Strip
-    masks: list[tuple[Offset, BoolArray]]
-    count: FloatArray
-    weight: FloatArray
-    change: FloatArray
-    gap: FloatArray
+    count: Double
+    change: Double
+    fine: Double
+    gap: Double
+    moments: Double
 
 
 class Estarfm:
@@ -165,12 +156,12 @@ class Estarfm:
 
         def work(strip: Strip) -> None:
             """Gather the window's sums for the rows of a strip, and predict them."""
-            similar = _gather(layers, strip, params)
+            similar = _gather(layers, strip, inputs.bands)
             rows = strip.rows
-            pairs = _predict(similar, layers, fine[:, :, rows], mean_change[:, :, rows], params)
+            pairs = _predict(similar, fine[:, :, rows], mean_change[:, :, rows], params)
             fine1[:, rows] = (share[:, :, rows] * pairs).sum(axis=0)
 
-        for_each_strip(valid.shape, work, progress, "ESTARFM", pixels=STRIP_PIXELS)
+        for_each_strip(valid.shape, work, progress, "ESTARFM")
         return FusionOutput(np.where(valid, fine1, np.float32(0)), valid, {})
 
 
@@ -224,108 +215,121 @@ def _prepare(
     reach: int,
 ) -> _Layers:
     """Lay out what the window looks at."""
-    bands = fine.shape[1]
+    bands, shape = fine.shape[1], valid.shape
     # A band without any variation has only equal pixels; they are all similar.
     threshold = np.where(threshold > 0, threshold, 1).astype(np.float32)
-    flat = fine / threshold[:, :, None, None]
-    # Less their means, because sums of squares of float32 lose the digits that matter otherwise.
+    # Less their means, because sums of squares lose the digits that matter otherwise.
     x, y = (
         each
         - each[:, :, valid].mean(axis=(0, 2), dtype=np.float64).astype(np.float32)[:, None, None]
         for each in (coarse, fine)
     )
     moments = np.stack([x, y, x * x, y * y, x * y]).sum(axis=1)
-    shape = valid.shape
+    parts = (change, fine, coarse[1] - coarse[0], moments)
+    summed = np.concatenate([each.reshape(-1, *shape) for each in parts])
+    apart = np.where(valid, 1 - similarity(fine, coarse), np.float32(np.inf))
+    flat = fine / threshold[:, :, None, None]
     return _Layers(
-        scaled=pad(flat.reshape(2 * bands, *shape), reach),
-        distance=pad(1 - similarity(fine, coarse), reach),
-        valid=pad(valid, reach),
-        change=pad(change.reshape(2 * bands, *shape), reach),
-        fine=pad(fine.reshape(2 * bands, *shape), reach),
-        moments=pad(moments.astype(np.float32), reach),
-        gap=pad(coarse[1] - coarse[0], reach),
+        scaled=_pixels_first(pad(flat.reshape(2 * bands, *shape), reach)),
+        distance=pad(apart, reach, np.inf),
+        summed=_pixels_first(pad(summed, reach)),
+        away=(1 + distances(reach) / reach).astype(np.float32),
     )
 
 
-def _gather(layers: _Layers, strip: Strip, params: EstarfmParams) -> _Similar:
-    """Find and add up the similar pixels of a strip, one offset after the other."""
-    reach = params.window_px // 2
-    shape = strip.last - strip.first, layers.valid.shape[1] - 2 * reach
-    own = strip.shifted(layers.scaled, Offset(reach, reach, 0.0), shape[1])
-    change, gap = (np.zeros((len(x), *shape), np.float32) for x in (layers.change, layers.gap))
-    count, weight = (np.zeros(shape, np.float32) for _ in range(2))
-    masks = []
-    for place in offsets(reach):
-        apart = np.abs(strip.shifted(layers.scaled, place, shape[1]) - own)
-        mask = (apart < 1).all(axis=0)
-        mask &= strip.shifted(layers.valid, place, shape[1])
-        if not mask.any():
-            continue
-        masks.append((place, mask))
-        count += mask
-        gap += strip.shifted(layers.gap, place, shape[1]) * mask
-        near = _closeness(layers, strip, place, mask, reach)
-        weight += near
-        change += strip.shifted(layers.change, place, shape[1]) * near
-    return _Similar(strip, masks, count, weight, change, gap)
+def _pixels_first(layers: FloatArray) -> FloatArray:
+    """Lay [n, H, W] out as [H, W, n]: what is read of a pixel lies together."""
+    return np.ascontiguousarray(np.moveaxis(layers, 0, -1), np.float32)
 
 
-def _closeness(
-    layers: _Layers, strip: Strip, place: Offset, mask: BoolArray, reach: int
-) -> FloatArray:
-    """1 / ((1 - R) D) of the similar pixels at an offset, 0 for others."""
-    spatial = np.float32(1 + place.distance / reach)
-    apart = strip.shifted(layers.distance, place, mask.shape[1]) * spatial
-    near: FloatArray = mask / (apart + np.float32(EPSILON))
-    return near
+def _gather(layers: _Layers, strip: Strip, bands: int) -> _Similar:
+    """Find and add up the similar pixels of a strip."""
+    reach = len(layers.away) // 2
+    shape = strip.last - strip.first, layers.distance.shape[1] - 2 * reach
+    sums = np.zeros((*shape, 2 + layers.summed.shape[2]))
+    _sum_similar(layers.scaled, layers.distance, layers.summed, layers.away, 4 * bands,
+                 strip.first, sums)  # fmt: skip
+    parts = np.moveaxis(sums, -1, 0)
+    count, weight = parts[:2]
+    change, fine, gap, moments = np.split(parts[2:], np.array([2, 4, 5]) * bands)
+    pairs = 2, bands, *shape
+    whole = np.where(weight > 0, weight, 1)
+    return _Similar(
+        count=count,
+        change=(change / whole).reshape(pairs),
+        fine=(fine / whole).reshape(pairs),
+        gap=gap,
+        moments=moments.reshape(5, bands, *shape),
+    )
+
+
+@compiled
+def _sum_similar(
+    scaled: FloatArray,
+    distance: FloatArray,
+    summed: FloatArray,
+    away: FloatArray,
+    weighted: int,
+    first: int,
+    sums: Double,
+) -> None:
+    """Add up the similar pixels of every window.
+
+    Args:
+        scaled: this and the next three as in `_Layers`.
+        distance: 1 - R.
+        summed: values to be added up.
+        away: D.
+        weighted: how many of the values are weighed by 1 / ((1 - R) D).
+        first: row of the image that `sums` begins with.
+        sums: zeros [h, W, 2 + n]; number, sum of the weights, sums of the values.
+    """
+    side = away.shape[0]
+    reach = side // 2
+    for row, column in np.ndindex(sums.shape[:2]):
+        own = scaled[first + row + reach, column + reach]
+        found = sums[row, column]
+        for i in range(side):
+            for j in range(side):
+                y, x = first + row + i, column + j
+                apart = distance[y, x]
+                for band in range(own.size):
+                    if not abs(scaled[y, x, band] - own[band]) < 1:
+                        apart = np.float32(np.inf)
+                        break
+                if apart == np.inf:
+                    continue
+                near = 1 / (apart * away[i, j] + EPSILON)
+                found[0] += 1
+                found[1] += near
+                for each in range(weighted):
+                    found[2 + each] += near * summed[y, x, each]
+                for each in range(weighted, summed.shape[2]):
+                    found[2 + each] += summed[y, x, each]
 
 
 def _predict(
-    similar: _Similar,
-    layers: _Layers,
-    fine: FloatArray,
-    mean_change: Double,
-    params: EstarfmParams,
+    similar: _Similar, fine: FloatArray, mean_change: Double, params: EstarfmParams
 ) -> Double:
     """Predict a strip from both pairs, float64 [2, B, h, w]."""
-    weight = np.where(similar.weight > 0, similar.weight, 1)
-    change = (similar.change / weight).reshape(fine.shape)
-    predicted = fine + _conversion(similar, layers, params) * change
+    predicted = fine + _conversion(similar, params) * similar.change
     is_outside = (predicted <= params.low) | (predicted >= params.high)
-    if is_outside.any():
-        # Rare, so that it is not gathered along with the rest.
-        total = np.zeros((len(layers.fine), *weight.shape), np.float32)
-        for place, mask in similar.masks:
-            near = _closeness(layers, similar.strip, place, mask, params.window_px // 2)
-            total += similar.strip.shifted(layers.fine, place, mask.shape[1]) * near
-        predicted = np.where(is_outside, (total / weight).reshape(fine.shape), predicted)
+    predicted = np.where(is_outside, similar.fine, predicted)
     too_few = similar.count <= params.least_similar
     found: Double = np.where(too_few, fine + mean_change, predicted)
     return found
 
 
-def _conversion(similar: _Similar, layers: _Layers, params: EstarfmParams) -> Double:
+def _conversion(similar: _Similar, params: EstarfmParams) -> Double:
     """The conversion coefficient v of every pixel, float64 [B, h, w]: a slope that holds, or 1."""
     has_change = np.abs(similar.gap) / np.maximum(similar.count, 1) >= params.least_change
-    found = np.ones(has_change.shape)
-    bands = np.flatnonzero(has_change.any(axis=(1, 2)))
-    if not bands.size:
-        return found
-    strip, reach = similar.strip, params.window_px // 2
-    # Only the bands and the rows that are needed here, to stay in the cache.
-    near = layers.moments[:, bands, strip.first : strip.last + 2 * reach]
-    here = Strip(0, strip.last - strip.first)
-    sums = np.zeros((5, len(bands), *similar.count.shape), np.float32)
-    for place, mask in similar.masks:
-        sums += here.shifted(near, place, mask.shape[1]) * mask
-    slope = _slope(sums.astype(np.float64), similar.count, params)
-    found[bands] = np.where(has_change[bands], slope, 1)
-    return found
+    slope: Double = np.where(has_change, _slope(similar.moments, similar.count, params), 1.0)
+    return slope
 
 
-def _slope(sums: Double, count: FloatArray, params: EstarfmParams) -> Double:
+def _slope(sums: Double, count: Double, params: EstarfmParams) -> Double:
     """Regress fine on coarse values from their moments [5, B, h, w]; 1 where that does not hold."""
-    n = 2 * np.maximum(count, 1).astype(np.float64)
+    n = 2 * np.maximum(count, 1)
     x, y, xx, yy, xy = sums
     var_x, var_y, both = xx - x * x / n, yy - y * y / n, xy - x * y / n
     is_known = (var_x > 1e-12) & (n > 2)

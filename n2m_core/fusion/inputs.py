@@ -34,6 +34,8 @@ class FusionInputs:
         scale: sides of a coarse pixel in fine pixels, such as 16.
         spread: standard deviation of the fine images of dates 0 and 2 over a whole scene that these
             images are a part of, reflectance, two tuples of C; None when they are the whole.
+        bias: by how much the coarse images of dates 0 and 2 are brighter than the fine ones, over
+            that whole scene, reflectance, a value a band; None when they are the whole.
     """
 
     fine0: FloatArray
@@ -44,6 +46,7 @@ class FusionInputs:
     valid: BoolArray
     scale: int
     spread: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    bias: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check shapes, the mask and the scale.
@@ -70,6 +73,21 @@ class FusionInputs:
     def bands(self) -> int:
         """Number of bands C."""
         return int(self.fine0.shape[0])
+
+
+def sensor_bias(inputs: FusionInputs, valid: BoolArray) -> NDArray[np.float64]:
+    """How much brighter the coarse sensor sees the ground than the fine one, float64 [C].
+
+    Args:
+        inputs: the five images; where they say their bias, it is given back.
+        valid: bool [H, W], which pixels to look at.
+    """
+    if inputs.bias is not None:
+        return np.array(inputs.bias, np.float64)
+    pairs = ((inputs.coarse0, inputs.fine0), (inputs.coarse2, inputs.fine2))
+    gaps = [(coarse - fine)[:, valid].mean(axis=1, dtype=np.float64) for coarse, fine in pairs]
+    bias: NDArray[np.float64] = np.mean(gaps, axis=0)
+    return bias
 
 
 @dataclass(frozen=True, eq=False)

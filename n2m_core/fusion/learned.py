@@ -9,7 +9,8 @@ once a window and kept while memory allows. What was filled in for a masked pixe
 windows that hold it; by way of the image on the way it reaches their neighbours, ever fainter.
 
 Deviations from the paper: it predicts every window on its own and keeps the central half. Masked
-pixels are filled from the nearest valid ones first.
+pixels are filled from the nearest valid ones first. The constant by which the coarse sensor differs
+from the fine one in a band, which both known dates show, is taken off all coarse images.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ from n2m_core.errors import ParameterError
 from n2m_core.fusion.bands import BandGroup, band_groups
 from n2m_core.fusion.cards import LoadedFusion, load_fusion
 from n2m_core.fusion.filling import filled_from_nearest
-from n2m_core.fusion.inputs import FloatArray, FusionInputs, FusionOutput, WatchFusion
+from n2m_core.fusion.inputs import (
+    FloatArray,
+    FusionInputs,
+    FusionOutput,
+    WatchFusion,
+    sensor_bias,
+)
 from n2m_core.geo_image import Progress
 from n2m_core.models.fusion_network import Condition, FusionImages, temporal_guess
 from n2m_core.tiling import predict_tiled
@@ -41,6 +48,8 @@ KEPT_BYTES = 1 << 30
 STEP_SEEDS = 32
 """Bits by which a step's number stands above the person's seed."""
 VIEWS = ("unchanged", "reference")
+COARSE = (0, 1, 3)
+"""Which of C1, C0, F0, C2, F2 are coarse."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +163,9 @@ class LearnedFusion:
             [inputs.coarse1, inputs.coarse0, inputs.fine0, inputs.coarse2, inputs.fine2]
         )
         valid = inputs.valid & np.isfinite(stack).all(0)
-        stack = filled_from_nearest(stack, valid) * np.float32(2) - np.float32(1)
-        images = stack.reshape(5, inputs.bands, *stack.shape[1:])
+        images = filled_from_nearest(stack, valid).reshape(5, inputs.bands, *stack.shape[1:])
+        images[list(COARSE)] -= sensor_bias(inputs, valid).astype(np.float32)[:, None, None]
+        images = images * np.float32(2) - np.float32(1)
         groups = band_groups(inputs.bands, self.params.bands)
         fine1 = np.zeros(inputs.fine0.shape, np.float32)
         layers: dict[str, FloatArray] = {}

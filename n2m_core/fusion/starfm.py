@@ -30,15 +30,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from n2m_core.errors import ParameterError
+from n2m_core.fusion.compiled import compiled
 from n2m_core.fusion.inputs import FloatArray, FusionInputs, FusionOutput
-from n2m_core.fusion.windows import (
-    Offset,
-    Strip,
-    check_window,
-    for_each_strip,
-    offsets,
-    pad,
-)
+from n2m_core.fusion.windows import Strip, check_window, distances, for_each_strip, pad
 from n2m_core.geo_image import Progress
 
 DN = 10_000.0
@@ -99,17 +93,16 @@ class StarfmParams:
 
 @dataclass(frozen=True, eq=False)
 class _Band:
-    """One band of one pair, float32 [H + 2 reach, W + 2 reach], digital numbers."""
+    """One band of both pairs, float32 [2, H + 2 reach, W + 2 reach], digital numbers."""
 
     fine: FloatArray
     spectral: FloatArray
     temporal: FloatArray
     candidate: FloatArray
-    far: FloatArray
-    """1 / ((S + 1)(T + 1)), to be divided by D; 0 where the weight is 1."""
-    near: FloatArray
-    """1 where the weight is 1 whatever the distance."""
-    threshold: np.float32
+    weight: FloatArray
+    """1 / ((S + 1)(T + 1)), to be divided by D; minus 1 where C is 1 whatever the distance."""
+    threshold: FloatArray
+    """Largest difference of a similar neighbour, a value a pair."""
 
 
 class Starfm:
@@ -125,98 +118,122 @@ class Starfm:
         """Predict the fine image of date 1; see the module."""
         fine1 = np.zeros_like(inputs.fine0, dtype=np.float32)
         for band in range(inputs.bands):
-            pairs = [_prepare(inputs, band, pair, self.params) for pair in (0, 2)]
+            layers = _prepare(inputs, band, self.params)
 
             def tell(done: int, total: int, note: str, band: int = band) -> None:
                 """Count on over the bands."""
                 progress(band * total + done, inputs.bands * total, note)
 
-            fine1[band] = _predict_band(pairs, inputs.valid.shape, self.params, tell)
+            fine1[band] = _predict_band(layers, inputs.valid.shape, self.params, tell)
         fine1 /= np.float32(DN)
         return FusionOutput(np.where(inputs.valid, fine1, np.float32(0)), inputs.valid, {})
 
 
-def _prepare(inputs: FusionInputs, band: int, pair: int, params: StarfmParams) -> _Band:
+def _prepare(inputs: FusionInputs, band: int, params: StarfmParams) -> _Band:
     """Everything that depends on the neighbour alone."""
     reach, valid = params.window_px // 2, inputs.valid
-    fine, coarse = {0: (inputs.fine0, inputs.coarse0), 2: (inputs.fine2, inputs.coarse2)}[pair]
-    f, c, c1 = (
+    fine0, coarse0, fine2, coarse2, coarse1 = (
         np.where(valid, image[band], 0).astype(np.float32) * np.float32(DN)
-        for image in (fine, coarse, inputs.coarse1)
+        for image in (inputs.fine0, inputs.coarse0, inputs.fine2, inputs.coarse2, inputs.coarse1)
     )
-    deviation = f[valid].std(dtype=np.float64)
+    fine, coarse = np.stack([fine0, fine2]), np.stack([coarse0, coarse2])
+    deviation = fine[:, valid].std(axis=1, dtype=np.float64)
     if inputs.spread is not None:
-        deviation = np.float64(DN * inputs.spread[pair // 2][band])
-    spectral, temporal = np.abs(f - c), np.abs(c1 - c)
+        deviation = np.array([DN * each[band] for each in inputs.spread])
+    spectral, temporal = np.abs(fine - coarse), np.abs(coarse1 - coarse)
     product = (spectral + 1) * (temporal + 1)
-    is_near = product < params.combined_dn
     # A masked neighbour, or one outside the image, passes no filter.
     out = np.float32(np.inf)
     return _Band(
-        fine=pad(f, reach),
+        fine=pad(fine, reach),
         spectral=pad(np.where(valid, spectral, out), reach, np.inf),
         temporal=pad(np.where(valid, temporal, out), reach, np.inf),
-        candidate=pad(f + c1 - c, reach),
-        far=pad(np.where(is_near, 0, 1 / product), reach),
-        near=pad(is_near.astype(np.float32), reach),
-        threshold=np.float32(2 * deviation / params.classes),
+        candidate=pad(fine + coarse1 - coarse, reach),
+        weight=pad(np.where(product < params.combined_dn, np.float32(-1), 1 / product), reach),
+        threshold=(2 * deviation / params.classes).astype(np.float32),
     )
 
 
 def _predict_band(
-    pairs: list[_Band], shape: tuple[int, ...], params: StarfmParams, progress: Progress
+    layers: _Band, shape: tuple[int, ...], params: StarfmParams, progress: Progress
 ) -> FloatArray:
     """The weighted mean of one band, digital numbers [H, W]."""
-    reach, width = params.window_px // 2, shape[1]
-    places = offsets(reach)
-    centre = Offset(reach, reach, 0.0)
+    nearness = (1 / (1 + distances(params.window_px // 2) / params.distance_px)).astype(np.float32)
+    uncertainty = np.float32(params.spectral_dn), np.float32(params.temporal_dn)
     fine1 = np.zeros(shape, np.float32)
 
     def work(strip: Strip) -> None:
-        """Visit every offset for the rows of a strip."""
-        total = np.zeros((strip.last - strip.first, width), np.float32)
-        weighted = np.zeros_like(total)
-        spectral = [strip.shifted(each.spectral, centre, width) for each in pairs]
-        temporal = [strip.shifted(each.temporal, centre, width) for each in pairs]
-        limits = _limit(spectral, params.spectral_dn), _limit(temporal, params.temporal_dn)
-        for each in pairs:
-            own = strip.shifted(each.fine, centre, width)
-            for place in places:
-                weight = _weights(each, strip, place, own, limits, params)
-                total += weight
-                weight *= strip.shifted(each.candidate, place, width)
-                weighted += weight
-        fine1[strip.rows] = weighted / np.where(total > 0, total, 1)
+        """Predict the rows of a strip."""
+        _weighted_mean(
+            layers.fine,
+            layers.spectral,
+            layers.temporal,
+            layers.candidate,
+            layers.weight,
+            layers.threshold,
+            nearness,
+            *uncertainty,
+            params.is_strict,
+            strip.first,
+            fine1[strip.rows],
+        )
 
     for_each_strip(shape, work, progress, "STARFM")
     return fine1
 
 
-def _limit(own: list[FloatArray], uncertainty: float) -> FloatArray:
-    """What a neighbour's difference must lie below: the centre's larger one, plus uncertainty."""
-    limit: FloatArray = np.maximum.reduce(own) + np.float32(uncertainty)
-    return limit
+@compiled
+def _weighted_mean(
+    fine: FloatArray,
+    spectral: FloatArray,
+    temporal: FloatArray,
+    candidate: FloatArray,
+    weight: FloatArray,
+    threshold: FloatArray,
+    nearness: FloatArray,
+    spectral_uncertainty: np.float32,
+    temporal_uncertainty: np.float32,
+    is_strict: bool,
+    first: int,
+    fine1: FloatArray,
+) -> None:
+    """Write the mean of the similar neighbours' candidates; 0 where there is none.
 
-
-def _weights(
-    pair: _Band,
-    strip: Strip,
-    place: Offset,
-    own: FloatArray,
-    limits: tuple[FloatArray, FloatArray],
-    params: StarfmParams,
-) -> FloatArray:
-    """1 / C of the neighbours at an offset, 0 for those that are not similar."""
-    width = own.shape[1]
-    is_similar = np.abs(strip.shifted(pair.fine, place, width) - own) <= pair.threshold
-    spectral, temporal = (
-        strip.shifted(each, place, width) for each in (pair.spectral, pair.temporal)
-    )
-    join = np.logical_and if params.is_strict else np.logical_or
-    is_similar &= join(spectral < limits[0], temporal < limits[1])
-    weight: FloatArray = strip.shifted(pair.far, place, width) * np.float32(
-        1 / (1 + place.distance / params.distance_px)
-    )
-    weight += strip.shifted(pair.near, place, width)
-    weight *= is_similar
-    return weight
+    Args:
+        fine: this and the next four as in `_Band`, [2, H + 2 reach, W + 2 reach].
+        spectral: S.
+        temporal: T.
+        candidate: F_k + C_1 - C_k.
+        weight: 1 / ((S + 1)(T + 1)), or -1.
+        threshold: a value a pair.
+        nearness: 1 / D of every place in the window, [side, side].
+        spectral_uncertainty: added to the centre's S.
+        temporal_uncertainty: added to the centre's T.
+        is_strict: whether both filters must be passed.
+        first: row of the image that `fine1` begins with.
+        fine1: written, [h, W].
+    """
+    side = nearness.shape[0]
+    reach = side // 2
+    for row in range(fine1.shape[0]):
+        for column in range(fine1.shape[1]):
+            y, x = first + row + reach, column + reach
+            most_spectral = max(spectral[0, y, x], spectral[1, y, x]) + spectral_uncertainty
+            most_temporal = max(temporal[0, y, x], temporal[1, y, x]) + temporal_uncertainty
+            total, weighted = 0.0, 0.0
+            for pair in range(2):
+                own = fine[pair, y, x]
+                for i in range(side):
+                    for j in range(side):
+                        place = pair, first + row + i, column + j
+                        if not abs(fine[place] - own) <= threshold[pair]:
+                            continue
+                        is_near = spectral[place] < most_spectral
+                        is_calm = temporal[place] < most_temporal
+                        if not ((is_near and is_calm) if is_strict else (is_near or is_calm)):
+                            continue
+                        own_weight = weight[place]
+                        share = 1.0 if own_weight < 0 else own_weight * nearness[i, j]
+                        total += share
+                        weighted += share * candidate[place]
+            fine1[row, column] = weighted / total if total > 0 else 0.0

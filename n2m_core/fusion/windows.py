@@ -79,6 +79,13 @@ def offsets(reach: int) -> tuple[Offset, ...]:
     )
 
 
+def distances(reach: int) -> NDArray[np.float64]:
+    """Distance of every place of a window from its centre, pixels [2 * reach + 1] squared."""
+    away = np.arange(-reach, reach + 1.0)
+    apart: NDArray[np.float64] = np.hypot(away[:, None], away[None, :])
+    return apart
+
+
 def pad(images: NDArray[Any], reach: int, fill: float = 0) -> NDArray[Any]:
     """Put a margin around arrays [..., H, W], so that every window fits."""
     margins = [(0, 0)] * (images.ndim - 2) + [(reach, reach)] * 2

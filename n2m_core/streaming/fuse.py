@@ -2,10 +2,10 @@
 
 A block is fused with a halo as wide as the method looks: half the window of STARFM and ESTARFM, a
 window of a network. What these methods take from the whole image, the standard deviation of each
-fine band, is that of the whole scene, so STARFM, ESTARFM and the simple methods give what they give
-in memory. A network that walks back in steps passes on what lies beyond the halo from window to
-window, ever more faintly. FSDAF finds its classes and bends its coarse change over the whole image
-and can't be cut.
+fine band and the bias of the coarse sensor, is that of the whole scene, so STARFM, ESTARFM and the
+simple methods give what they give in memory. A network that walks back in steps passes on what lies
+beyond the halo from window to window, ever more faintly. FSDAF finds its classes and bends its
+coarse change over the whole image and can't be cut.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from n2m_core.errors import GridError, ParameterError
 from n2m_core.fusion.estarfm import EstarfmParams
 from n2m_core.fusion.inputs import FusionInputs, FusionMethod
+from n2m_core.fusion.learned import LearnedFusion
 from n2m_core.fusion.starfm import StarfmParams
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.normalize import sample_step
@@ -67,6 +68,7 @@ class FuseJob:
         files: fine0, coarse0, fine2, coarse2, coarse1.
         params: the person's choices, checkpoint and scales settled.
         spread: see `FusionInputs`; None for methods that don't look at it.
+        bias: see `FusionInputs`; None for methods that don't look at it.
         side_px: side of a block, pixels.
         halo_px: of the halo, pixels.
     """
@@ -74,6 +76,7 @@ class FuseJob:
     files: tuple[SceneFile, ...]
     params: FuseParams
     spread: Spread | None
+    bias: tuple[float, ...] | None
     side_px: int
     halo_px: int
 
@@ -133,7 +136,8 @@ def prepare(
     )
     spread = _spread(scenes, settled) if params.method in WITH_SPREAD else None
     method = open_method(settled, own["fine0"].band_names)
-    job = FuseJob(listed, settled, spread, side_px or SIDE_PX, _halo(method, settled))
+    bias = _bias(scenes, settled) if isinstance(method, LearnedFusion) else None
+    job = FuseJob(listed, settled, spread, bias, side_px or SIDE_PX, _halo(method, settled))
     return ReadyJob(job, FuseWork(job), tuple(dict.fromkeys(notes)))
 
 
@@ -182,6 +186,23 @@ def _spread(scenes: Sequence[Scene], params: FuseParams) -> Spread:
     found = np.sqrt(np.maximum(squares - sums**2 / max(count, 1), 0) / free)
     first, second = (tuple(float(value) for value in row) for row in found)
     return first, second
+
+
+def _bias(scenes: Sequence[Scene], params: FuseParams) -> tuple[float, ...]:
+    """How much brighter the coarse images of both pairs are, over all valid pixels, reflectance."""
+    assert params.dn_scale is not None
+    header = scenes[0].header
+    count, gaps = 0, np.zeros(header.bands)
+    height, width = header.valid.shape
+    for box in boxes((height, width), SPREAD_BOX_PX):
+        read = [scene.read(box) for scene in scenes]
+        valid = np.logical_and.reduce([image.valid for image in read])
+        fine0, coarse0, fine2, coarse2 = (
+            image.pixels[:, valid].astype(np.float64) for image in read[:4]
+        )
+        count += int(valid.sum())
+        gaps += (coarse0 - fine0 + coarse2 - fine2).sum(axis=1)
+    return tuple(float(each) for each in gaps / (2 * max(count, 1) * params.dn_scale))
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +271,7 @@ class FuseWork:
             valid=np.ascontiguousarray(valid),
             scale=params.scale,
             spread=self.job.spread,
+            bias=self.job.bias,
         )
         output = self._method_at(block.read).predict(inputs, progress or _quiet)
         made = in_units(output.fine1, output.valid, loaded.images[0], params.dn_scale)

@@ -238,7 +238,10 @@ def prepare(images: FuseImages, params: FuseParams) -> Prepared:
         for name, image in placed.items()
     }
     valid = np.ascontiguousarray(valid)
-    inputs = FusionInputs(**reflectance, valid=valid, scale=scale, spread=None)
+    fine0, coarse0, fine2, coarse2, coarse1 = (
+        reflectance[each.name] for each in fields(FuseImages)
+    )
+    inputs = FusionInputs(fine0, coarse0, fine2, coarse2, coarse1, valid, scale)
     return Prepared(inputs, FuseImages(**placed), dn_scale, tuple(dict.fromkeys(notes)))
 
 

@@ -3,15 +3,17 @@
 Paper: Zhang et al., "Semantic-Adaptive Diffusion for Dynamic Spatiotemporal Fusion", CVPR 2026.
 
     loss = mean |F1 - F1^t| + 0.01 perceptual + lambda 0.5 (MSE(c1, from pair 0) + MSE(from 2))
+           + squared (F1 - F1^t)^2
     lambda = 1e-4 (1 - cos(pi min(2 step / steps, 1))) / 2
 
 Deviations from the paper: AdamW or Muon with warm-up, cosine and averaged weights in place of Adam
-halved every 40 epochs; flips, quarter turns, dates that trade places, bands that are left out; one
-network may learn both ways, with diffusion and without; x may be mixed from the network's own
-prediction (`own_share`), because a network that has only seen x of true images takes whatever x
-shows for true when it walks back, and every step then lies further off than the first. The gap
-between the states of training and of sampling is that of Ning et al., "Elucidating the Exposure
-Bias in Diffusion Models", ICLR 2024.
+halved every 40 epochs; a squared error beside the absolute one, which weighs what changed most; the
+coarse sensor's constant bias taken off (see `fusion.learned`); flips, quarter turns, dates that
+trade places, bands that are left out; one network may learn both ways, with diffusion and without;
+x may be mixed from the network's own prediction (`own_share`), because a network that has only seen
+x of true images takes whatever x shows for true when it walks back, and every step then lies
+further off than the first. The gap between the states of training and of sampling is that of Ning
+et al., "Elucidating the Exposure Bias in Diffusion Models", ICLR 2024.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from n2m_core.diffusion.residual import (
 )
 from n2m_core.fusion.bands import BAND_SLOTS, slots_named
 from n2m_core.fusion.filling import filled_from_nearest
-from n2m_core.fusion.inputs import BoolArray, FloatArray
+from n2m_core.fusion.inputs import BoolArray, FloatArray, sensor_bias
 from n2m_core.fusion.triplets import FusionTriplet, TripletSource
 from n2m_core.models.fusion_building import build_fusion
 from n2m_core.models.fusion_network import (
@@ -118,10 +120,11 @@ class TripletMixer:
 def _stacked(triplet: FusionTriplet, *, is_reversed: bool) -> tuple[FloatArray, BoolArray]:
     """Give F0, C0, F2, C2, C1, F1 in model range [6, C, H, W] without holes, and valid [H, W]."""
     given = triplet.inputs
-    first, last = (given.fine0, given.coarse0), (given.fine2, given.coarse2)
+    bias = sensor_bias(given, given.valid).astype(np.float32)[:, None, None]
+    first, last = (given.fine0, given.coarse0 - bias), (given.fine2, given.coarse2 - bias)
     if is_reversed:
         first, last = last, first
-    values = np.stack([*first, *last, given.coarse1, triplet.fine1])
+    values = np.stack([*first, *last, given.coarse1 - bias, triplet.fine1])
     bands = values.shape[1]
     whole = filled_from_nearest(values.reshape(6 * bands, *values.shape[2:]), given.valid)
     return whole.reshape(values.shape) * np.float32(2) - np.float32(1), given.valid
@@ -193,8 +196,10 @@ class FusionTrainer(AbstractTrainer[AbstractFusionNetwork]):
 
     def _compared(self, found: Tensor, batch: FusionBatch, condition: Condition) -> Tensor:
         """Give the whole loss."""
-        error = (found - batch.truth).abs() * batch.counts
-        loss = error.sum() / batch.counts.sum().clamp(min=1)
+        error, count = (found - batch.truth) * batch.counts, batch.counts.sum().clamp(min=1)
+        loss = error.abs().sum() / count
+        if self.config.loss.squared:
+            loss = loss + self.config.loss.squared * error.square().sum() / count
         if self.perceptual is not None:
             features = self.perceptual(found, batch.truth, batch.images.present)
             loss = loss + self.config.loss.features * features

@@ -118,11 +118,13 @@ class FusionLossConfig:
         features_from: id of the Noise2Map checkpoint whose backbone gives the features; None
             leaves the perceptual loss out.
         alignment: of the re-predicted coarse features, where it is greatest.
+        squared: of the squared error of the image, in model range; 0 in the paper.
     """
 
     features: float = 0.01
     features_from: str | None = None
     alignment: float = 1e-4
+    squared: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,18 @@ def cut(inputs: FusionInputs, rows: slice, columns: slice) -> FusionInputs:
     return dataclasses.replace(inputs, **parts)
 
 
+@pytest.mark.parametrize("is_one_pass", [True, False])
+def test_a_constant_bias_of_the_coarse_sensor_changes_nothing(is_one_pass: bool) -> None:
+    inputs, _ = growing_fields(bands=4, size=24)
+    bias = np.array([0.02, -0.05, 0.0, 0.11], np.float32)[:, None, None]
+    seen = {name: getattr(inputs, name) + bias for name in ("coarse0", "coarse1", "coarse2")}
+    fused = method(FusionParams(is_one_pass=is_one_pass, steps=2))
+    plain, biased = (
+        fused.predict(each, quiet).fine1 for each in (inputs, dataclasses.replace(inputs, **seen))
+    )
+    np.testing.assert_allclose(biased, plain, atol=1e-5)
+
+
 def test_an_untrained_correction_leaves_the_guess_in_units_of_reflectance() -> None:
     inputs, _ = growing_fields(bands=4, size=24)
     model = build_fusion(tiny_config(guess="temporal"), seed=0).eval()

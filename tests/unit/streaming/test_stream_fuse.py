@@ -15,6 +15,7 @@ from tiny_refiners import tiny_refiner
 
 from n2m_core.datasets.triplets import write_farmland
 from n2m_core.errors import LabelError, ParameterError
+from n2m_core.fusion.inputs import sensor_bias
 from n2m_core.raster_io import SceneFile, read_image, read_labels
 from n2m_core.scenes.farmland import FarmlandParams
 from n2m_core.streaming import fuse, refine
@@ -85,6 +86,18 @@ def test_network_sees_the_scenes_windows_and_noise(
     assert np.median(gap) <= 1
     spread = expected.image.pixels[:, made.valid].std()
     assert np.sqrt((gap**2).mean()) < 0.05 * spread
+
+
+def test_the_coarse_sensors_bias_is_that_of_the_whole_scene(
+    triplet: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_fusion(tmp_path / "checkpoints", "sastf-farmland")
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    params = fusing.FuseParams("sa-stf-one-pass")
+    inputs = memory(triplet, params).prepared.inputs
+    files = {role: SceneFile(str(path)) for role, path in triplet.items()}
+    bias = fuse.prepare(files, params, side_px=24).job.bias
+    np.testing.assert_allclose(bias, sensor_bias(inputs, inputs.valid), atol=1e-6)
 
 
 def test_fsdaf_can_not_be_cut(triplet: dict[str, Path]) -> None:
