@@ -43,6 +43,15 @@ def folder() -> Path:
     return Path(named) if named else Path(__file__).resolve().parents[2] / "benchmarks"
 
 
+def is_measured(study: Study, where: Path | None = None) -> bool:
+    """Whether a study was run, that is, whether its file is there; arguments as for `shown`."""
+    return _file(study, where).is_file()
+
+
+def _file(study: Study, where: Path | None) -> Path:
+    return (where or folder()) / f"{study.id}.json"
+
+
 def shown(study: Study, score: str = "target_f1", where: Path | None = None) -> Shown | None:
     """Read a study's file.
 
@@ -57,7 +66,7 @@ def shown(study: Study, score: str = "target_f1", where: Path | None = None) -> 
     Raises:
         DatasetError: the file is damaged, or of another form.
     """
-    path = (where or folder()) / f"{study.id}.json"
+    path = _file(study, where)
     if not path.is_file():
         return None
     try:

@@ -13,29 +13,41 @@ TASKS = {ANY: ANY, "segment": "Segment", "change": "Change"}
 
 
 def show() -> None:
-    """Let the person choose a study, a task and a score, and show what was measured."""
-    known = {study.id: study for study in studies.STUDIES}
+    """Let the person choose a study, and a score and a task of it; show what was measured."""
     left, middle, right = st.columns(3)
     with left:
-        titles = {name: study.title for name, study in known.items()}
-        study = known[choosing.pick_listed("models.w.study", "Study", titles)]
-    with middle:
-        task = choosing.pick_listed("models.w.study_task", "Task", TASKS)
+        study = _pick()
     score = "target_f1"
-    if study.has_scores:
-        with right:
+    if study.has_scores and studies.is_measured(study):
+        with middle:
             names = {name: SCORES[name] for name in sorted(SCORES, key=lambda n: n != score)}
             score = choosing.pick_listed("models.w.score", "Score", names)
-    frame.quiet(study.question)
     found = studies.shown(study, score)
     if found is None:
+        frame.quiet(study.question)
         frame.empty(
             f"{study.title}: not measured here yet",
             f"{study.command} measures it and writes benchmarks/{study.id}.json, from which this "
             "page is made; make bench-models does so for all studies of the models.",
         )
         return
+    task = ANY
+    if len({part.task for part in (*found.plots, *found.tables)} & TASKS.keys()) > 1:
+        with right:
+            task = choosing.pick_listed("models.w.study_task", "Task", TASKS)
+    frame.quiet(study.question)
     _show(study, found, task)
+
+
+def _pick() -> studies.Study:
+    """Choose a study; those that were run come first."""
+    listed = sorted(studies.STUDIES, key=studies.is_measured, reverse=True)
+    known = {each.id: each for each in listed}
+    titles = {
+        name: study.title if studies.is_measured(study) else f"{study.title} (not measured yet)"
+        for name, study in known.items()
+    }
+    return known[choosing.pick_listed("models.w.study", "Study", titles)]
 
 
 def _show(study: studies.Study, found: Shown, task: str) -> None:
