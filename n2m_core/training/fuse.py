@@ -19,7 +19,7 @@ et al., "Elucidating the Exposure Bias in Diffusion Models", ICLR 2024.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -230,8 +230,9 @@ def open_triplets(source: FusionSourceConfig, config: FuseConfig) -> TripletSour
 
 
 def image_statistics(mixer: TripletMixer, seed: int) -> ImageStatistics:
-    """Measure the fine images that training draws, a value a slot, in model range."""
+    """Measure the fine images that training draws, bands in their own slots, in model range."""
     rng = np.random.default_rng(seed)
+    mixer = TripletMixer(mixer.sources, replace(mixer.data, band_shuffle=0.0))
     drawn = [mixer.draw(rng) for _ in range(STATISTIC_CROPS)]
     present = np.stack([filled for _, filled, _ in drawn]) > 0
     means = np.stack([values[-1].mean((1, 2)) for values, _, _ in drawn])
