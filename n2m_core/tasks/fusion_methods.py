@@ -120,23 +120,23 @@ METHODS: dict[str, MethodEntry] = {
         _learned,
         weights=Weights("stfdiff", "stfdiff-farmland"),
     ),
-    "fsdaf": MethodEntry(
-        "FSDAF",
-        "Unmixes the coarse change into classes and spreads what is left; uses date 0 alone.",
-        _fsdaf,
-        cost=18.0,
-    ),
     "starfm": MethodEntry(
         "STARFM",
         "Adds the coarse change of similar neighbours, from both pairs.",
         _starfm,
-        cost=30.0,
+        cost=5.0,
     ),
     "estarfm": MethodEntry(
         "ESTARFM",
         "Weighs similar neighbours from both pairs and learns how fine change follows coarse one.",
         _estarfm,
-        cost=46.0,
+        cost=11.0,
+    ),
+    "fsdaf": MethodEntry(
+        "FSDAF",
+        "Unmixes the coarse change into classes and spreads what is left; uses date 0 alone.",
+        _fsdaf,
+        cost=18.0,
     ),
     "mean-change": MethodEntry(
         "Mean of both changes",

@@ -101,7 +101,7 @@ def test_sample_is_fused_and_compared_without_a_click(
     assert f"{first_day(series_folder)}, fine" in shown
     assert "factor 100 / 16" in shown
     assert "RMSE, sudden change" in shown
-    assert app.query_params["method"] == "fsdaf"
+    assert app.query_params["method"] == "starfm"
     assert "Takes about a second here." in shown
     assert "checkpoint" not in app.query_params
 
@@ -209,7 +209,7 @@ def test_learned_method_shows_its_way_its_decisions_and_its_weights(
 class Gated:
     """A method that waits until its gate is opened."""
 
-    name = "fsdaf"
+    name = "starfm"
 
     def __init__(self) -> None:
         self.gate = Event()
@@ -224,7 +224,7 @@ def test_first_guess_stands_there_while_the_method_works(
     open_fuse: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Gated()
-    monkeypatch.setitem(METHODS, "fsdaf", replace(METHODS["fsdaf"], open=lambda *_: slow))
+    monkeypatch.setitem(METHODS, "starfm", replace(METHODS["starfm"], open=lambda *_: slow))
     app = open_fuse(PAGE)
     slow.gate.clear()
     app.number_input(key="fus.w.window").set_value(10)
