@@ -112,6 +112,13 @@ def lesson(app: App) -> None:
     app.settle()
 
 
+def errors(app: App) -> None:
+    """Scroll down to the errors of all fusion methods."""
+    app.page.get_by_role("heading", name="Every method").wait_for()
+    app.settle()
+    app.page.get_by_role("heading", name="Every method").evaluate("e => e.scrollIntoView()")
+
+
 def review(app: App) -> None:
     """Send a map to review, open the desk, and judge one object."""
     app.map("Map of")
@@ -144,6 +151,8 @@ SHOTS = (
     Shot("calibration", "Interpret", tab("Calibration", ".js-plotly-plot")),
     Shot("fails", "Interpret", tab("Where it fails", "iframe"), height=1000),
     Shot("refine", "Refine", map_is_there("Rough and refined")),
+    Shot("fuse", "Fuse", map_is_there("Fused"), height=1000),
+    Shot("fuse-errors", "Fuse", errors, height=1000),
     Shot("review", "Segment?sample=old_town", review, height=940),
     Shot("lesson", "Lesson?step=1", lesson),
     Shot("models", "Models", lambda app: None),
