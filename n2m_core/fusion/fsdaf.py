@@ -31,7 +31,7 @@ from scipy.ndimage import correlate
 
 from n2m_core.errors import ParameterError
 from n2m_core.fusion.inputs import BoolArray, FloatArray, FusionInputs, FusionOutput
-from n2m_core.fusion.windows import Strip, for_each_strip, offsets, pad, window_sum
+from n2m_core.fusion.windows import Strip, distances, for_each_strip, pad, window_sum
 from n2m_core.geo_image import Progress
 
 Double = NDArray[np.float64]
@@ -302,7 +302,7 @@ def _smooth(
     windows = sliding_window_view(pad(fine, reach), (side, side), axis=(1, 2))
     changes = sliding_window_view(pad(change, reach), (side, side), axis=(1, 2))
     usable = sliding_window_view(pad(valid, reach), (side, side))
-    away = np.array([1 + each.distance / reach for each in offsets(reach)], np.float32)
+    away = (1 + distances(reach).ravel() / reach).astype(np.float32)
     kept = min(params.similar, side * side)
     fine1 = np.zeros_like(fine)
 

@@ -1,13 +1,12 @@
-"""Moving windows without a loop over pixels: strips of rows, shifted against themselves.
+"""Moving windows over an image, in strips of rows.
 
-A window method visits each offset of the window once and works on all pixels of a strip together.
 Strips are small enough to stay in a processor's cache, which bounds the memory whatever the size of
-the scene, and numpy lets go of the interpreter's lock, so that a few threads share them.
+the scene; numpy and compiled loops let go of the interpreter's lock, so that a few threads share
+them.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -29,15 +28,6 @@ MAX_WINDOW_PX = 301
 
 
 @dataclass(frozen=True)
-class Offset:
-    """One place of a window: rows and columns from its upper left corner, distance in pixels."""
-
-    row: int
-    column: int
-    distance: float
-
-
-@dataclass(frozen=True)
 class Strip:
     """Rows `first` to `last` (exclusive) of the image."""
 
@@ -48,12 +38,6 @@ class Strip:
     def rows(self) -> slice:
         """Its rows in the image."""
         return slice(self.first, self.last)
-
-    def shifted(self, padded: NDArray[Any], offset: Offset, width: int) -> NDArray[Any]:
-        """The strip seen through an offset, a view [..., rows, width] of a padded array."""
-        rows = slice(self.first + offset.row, self.last + offset.row)
-        view: NDArray[Any] = padded[..., rows, offset.column : offset.column + width]
-        return view
 
 
 def check_window(window_px: int) -> int:
@@ -67,16 +51,6 @@ def check_window(window_px: int) -> int:
             f"The window is {window_px} px; give an odd number of 3 to {MAX_WINDOW_PX}, such as 31."
         )
     return window_px // 2
-
-
-def offsets(reach: int) -> tuple[Offset, ...]:
-    """All places of a window of side 2 * reach + 1, row by row."""
-    side = range(2 * reach + 1)
-    return tuple(
-        Offset(row, column, math.hypot(row - reach, column - reach))
-        for row in side
-        for column in side
-    )
 
 
 def distances(reach: int) -> NDArray[np.float64]:

@@ -10,17 +10,18 @@ coarse change over the whole image and can't be cut.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from n2m_core.errors import GridError, ParameterError
 from n2m_core.fusion.estarfm import EstarfmParams
 from n2m_core.fusion.inputs import FusionInputs, FusionMethod
-from n2m_core.fusion.learned import LearnedFusion
 from n2m_core.fusion.starfm import StarfmParams
 from n2m_core.geo_image import GeoImage, Progress
 from n2m_core.normalize import sample_step
@@ -55,7 +56,8 @@ ROLES = ("fine0", "coarse0", "fine2", "coarse2", "coarse1")
 FINE, VALID = "fine", "valid"
 SIDE_PX = 1024
 """Side of a block; five images of several bands are held as float32."""
-SPREAD_BOX_PX = 2048
+PART_PX = 2048
+"""Sides of the parts in which a whole scene is looked through."""
 WITH_SPREAD = ("starfm", "estarfm")
 Spread = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -136,7 +138,7 @@ def prepare(
     )
     spread = _spread(scenes, settled) if params.method in WITH_SPREAD else None
     method = open_method(settled, own["fine0"].band_names)
-    bias = _bias(scenes, settled) if isinstance(method, LearnedFusion) else None
+    bias = None if METHODS[params.method].weights is None else _bias(scenes, settled)
     job = FuseJob(listed, settled, spread, bias, side_px or SIDE_PX, _halo(method, settled))
     return ReadyJob(job, FuseWork(job), tuple(dict.fromkeys(notes)))
 
@@ -164,16 +166,11 @@ def _halo(method: FusionMethod, params: FuseParams) -> int:
 def _spread(scenes: Sequence[Scene], params: FuseParams) -> Spread:
     """Standard deviation of both fine images over all pixels valid in the five, reflectance."""
     assert params.dn_scale is not None
-    header = scenes[0].header
-    count, sums, squares = 0, np.zeros((2, header.bands)), np.zeros((2, header.bands))
+    bands = scenes[0].header.bands
+    count, sums, squares = 0, np.zeros((2, bands)), np.zeros((2, bands))
     shift: np.ndarray[tuple[int, int], np.dtype[np.float64]] | None = None
-    height, width = header.valid.shape
-    for box in boxes((height, width), SPREAD_BOX_PX):
-        read = [scene.read(box) for scene in scenes]
-        valid = np.logical_and.reduce([image.valid for image in read])
-        fine = np.stack([read[0].pixels[:, valid], read[2].pixels[:, valid]])
-        if fine.shape[2] == 0:
-            continue
+    for seen in _valid_pixels(scenes):
+        fine = np.stack([seen["fine0"], seen["fine2"]])
         values = (fine.astype(np.float32) / np.float32(params.dn_scale)).astype(np.float64)
         # Sums around a value that occurs, because squares of large numbers lose the digits.
         shift = values[:, :, 0] if shift is None else shift
@@ -191,18 +188,23 @@ def _spread(scenes: Sequence[Scene], params: FuseParams) -> Spread:
 def _bias(scenes: Sequence[Scene], params: FuseParams) -> tuple[float, ...]:
     """How much brighter the coarse images of both pairs are, over all valid pixels, reflectance."""
     assert params.dn_scale is not None
-    header = scenes[0].header
-    count, gaps = 0, np.zeros(header.bands)
-    height, width = header.valid.shape
-    for box in boxes((height, width), SPREAD_BOX_PX):
+    count, gaps = 0, np.zeros(scenes[0].header.bands)
+    for seen in _valid_pixels(scenes):
+        for pair in ("0", "2"):
+            gap = seen[f"coarse{pair}"].astype(np.float64) - seen[f"fine{pair}"]
+            gaps += gap.sum(axis=1)
+            count += gap.shape[1]
+    return tuple(float(each) for each in gaps / (max(count, 1) * params.dn_scale))
+
+
+def _valid_pixels(scenes: Sequence[Scene]) -> Iterator[dict[str, NDArray[Any]]]:
+    """Read through the five scenes; gives the values of valid pixels, [C, n] by role, in parts."""
+    height, width = scenes[0].header.valid.shape
+    for box in boxes((height, width), PART_PX):
         read = [scene.read(box) for scene in scenes]
         valid = np.logical_and.reduce([image.valid for image in read])
-        fine0, coarse0, fine2, coarse2 = (
-            image.pixels[:, valid].astype(np.float64) for image in read[:4]
-        )
-        count += int(valid.sum())
-        gaps += (coarse0 - fine0 + coarse2 - fine2).sum(axis=1)
-    return tuple(float(each) for each in gaps / (2 * max(count, 1) * params.dn_scale))
+        if valid.any():
+            yield {role: image.pixels[:, valid] for role, image in zip(ROLES, read, strict=True)}
 
 
 @dataclass(frozen=True, eq=False)

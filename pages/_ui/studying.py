@@ -22,9 +22,9 @@ def show() -> None:
         with middle:
             names = {name: SCORES[name] for name in sorted(SCORES, key=lambda n: n != score)}
             score = choosing.pick_listed("models.w.score", "Score", names)
+    frame.quiet(study.question)
     found = studies.shown(study, score)
     if found is None:
-        frame.quiet(study.question)
         frame.empty(
             f"{study.title}: not measured here yet",
             f"{study.command} measures it and writes benchmarks/{study.id}.json, from which this "
@@ -35,7 +35,6 @@ def show() -> None:
     if len({part.task for part in (*found.plots, *found.tables)} & TASKS.keys()) > 1:
         with right:
             task = choosing.pick_listed("models.w.study_task", "Task", TASKS)
-    frame.quiet(study.question)
     _show(study, found, task)
 
 

@@ -41,6 +41,13 @@ def triplet(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {**files, "fine0": holed}
 
 
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small network in the place of the shipped one."""
+    write_tiny_fusion(tmp_path / "checkpoints", "sastf-farmland")
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "checkpoints"))
+
+
 def memory(triplet: dict[str, Path], params: fusing.FuseParams) -> fusing.FuseResult:
     images = {role: read_image(path) for role, path in triplet.items()}
     return fusing.run(fusing.FuseImages(**images), params)
@@ -72,12 +79,11 @@ def test_streamed_fusion_is_fusion_in_memory(
     assert made.band_names == expected.image.band_names
 
 
+@pytest.mark.usefixtures("weights")
 def test_network_sees_the_scenes_windows_and_noise(
-    triplet: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    triplet: dict[str, Path], tmp_path: Path
 ) -> None:
     """In one pass; a walk in steps lets what lies beyond the halo in, ever more faintly."""
-    write_tiny_fusion(tmp_path / "checkpoints", "sastf-farmland")
-    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "checkpoints"))
     params = fusing.FuseParams("sa-stf-one-pass")
     expected = memory(triplet, params)
     streamed(triplet, params, tmp_path / "f1.tif")
@@ -88,11 +94,8 @@ def test_network_sees_the_scenes_windows_and_noise(
     assert np.sqrt((gap**2).mean()) < 0.05 * spread
 
 
-def test_the_coarse_sensors_bias_is_that_of_the_whole_scene(
-    triplet: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_tiny_fusion(tmp_path / "checkpoints", "sastf-farmland")
-    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "checkpoints"))
+@pytest.mark.usefixtures("weights")
+def test_the_coarse_sensors_bias_is_that_of_the_whole_scene(triplet: dict[str, Path]) -> None:
     params = fusing.FuseParams("sa-stf-one-pass")
     inputs = memory(triplet, params).prepared.inputs
     files = {role: SceneFile(str(path)) for role, path in triplet.items()}
