@@ -104,6 +104,7 @@ class CheckpointCard:
         twin: id of the checkpoint trained alike but for the noise, if there is one.
         sampling_steps: DDIM steps of a map, of a checkpoint that refines.
         guidance: weight of classifier-free guidance, of a checkpoint that refines.
+        sampling_draws: how many noise draws a map is the mean of, of a checkpoint that refines.
         metrics: what `n2m evaluate` printed, each with the command that prints it again.
     """
 
@@ -130,6 +131,7 @@ class CheckpointCard:
     twin: str | None = None
     sampling_steps: int | None = None
     guidance: float | None = None
+    sampling_draws: int | None = None
     metrics: tuple[dict[str, Any], ...] = field(default=())
 
     @property

@@ -14,8 +14,7 @@ from n2m_core.cli.output import Output, score, table
 from n2m_core.cli.report import class_table, path_text
 
 if TYPE_CHECKING:
-    from n2m_core.geo_image import GeoImage
-    from n2m_core.tasks.refine import RefineParams, RefineResult
+    from n2m_core.tasks.refine import RefineResult, Walk
 
 EXAMPLE = (
     "Example: n2m refine tile.tif rough.tif --checkpoint idgbr-buildings --out refined.tif "
@@ -36,7 +35,12 @@ Guidance = Annotated[
     typer.Option("--guidance", metavar="W", help="Weight of image and rough map; 1 is plain."),
 ]
 Samples = Annotated[
-    int, typer.Option("--samples", metavar="N", help="Noise draws whose maps are averaged.")
+    int | None,
+    typer.Option(
+        "--samples",
+        metavar="N",
+        help="Noise draws that the map is the mean of; else the card's.",
+    ),
 ]
 RepairK = Annotated[
     float, typer.Option("--k", metavar="K", help="Weight of broken pixels in the repair score.")
@@ -67,7 +71,7 @@ class RefineFiles:
     vector: Path | None
     uncertainty: Path | None
 
-    def check(self, samples: int) -> None:
+    def check(self) -> None:
         """Refuse, before any work, what could not be written or would destroy an input."""
         outputs = {
             "--out": (self.out, RASTER_SUFFIXES),
@@ -77,7 +81,10 @@ class RefineFiles:
         }
         inputs = [self.image, self.rough, *([] if self.truth is None else [self.truth])]
         check_outputs(outputs, inputs)
-        if self.uncertainty is not None and samples < 2:
+
+    def check_walk(self, walk: Walk) -> None:
+        """Refuse an uncertainty of one draw."""
+        if self.uncertainty is not None and walk.samples < 2:
             raise typer.BadParameter("needs at least --samples 2.", param_hint="--uncertainty")
 
     def streams(self, asked: streaming.Asked) -> bool:
@@ -112,7 +119,7 @@ def refine(
     uncertainty: Uncertainty = None,
     steps: Steps = None,
     guidance: Guidance = None,
-    samples: Samples = 1,
+    samples: Samples = None,
     truth: Truth = None,
     k: RepairK = 1.0,
     device: options.Device = "auto",
@@ -130,12 +137,18 @@ def refine(
     chosen = options.whole_numbers(bands, "--bands")
     output = Output(is_json=is_json)
     files = RefineFiles(image, rough, truth, out, probabilities, vector, uncertainty)
-    files.check(samples)
+    files.check()
 
+    from n2m_core import checkpoints
+    from n2m_core.datasets.rough import read_rough
     from n2m_core.raster_io import read_image
-    from n2m_core.tasks.refine import RefineParams
+    from n2m_core.tasks.mapping import check_task
+    from n2m_core.tasks.refine import RefineParams, chosen_walk, run
 
     params = RefineParams(steps, guidance, seed, samples, resolution)
+    card = checkpoints.read_card(checkpoint)
+    check_task(card, "refine")
+    files.check_walk(chosen_walk(params, card))
     asked = streaming.Asked(engine, scheduler, is_resumed, block)
     if files.streams(asked):
         from n2m_core.cli.streamed_refining import stream_refinement
@@ -145,32 +158,14 @@ def refine(
         return
     asked.refuse_in_memory()
     picture = read_image(image, bands=chosen, nodata=nodata)
-    result = _refined(picture, rough, checkpoint, device, params, output)
+    read = read_rough(rough, picture, card.classes)
+    model = checkpoints.load(checkpoint, device=device)
+    result = run(picture, read.labels, model, params, output.progress)
+    result = replace(result, notes=(*read.notes, *result.notes))
     repair = None if truth is None else _repair(truth, result, k)
     payload = {**_facts(result), **files.facts(), "repair": repair}
     payload["polygons"] = _write(result, out, probabilities, vector, uncertainty)
     output.finish(payload, refined_lines(payload), payload["notes"])
-
-
-def _refined(
-    picture: GeoImage,
-    rough: Path,
-    checkpoint: str,
-    device: str,
-    params: RefineParams,
-    output: Output,
-) -> RefineResult:
-    """Read the rough map and refine it."""
-    from n2m_core import checkpoints
-    from n2m_core.datasets.rough import read_rough
-    from n2m_core.tasks import mapping, refine
-
-    card = checkpoints.read_card(checkpoint)
-    mapping.check_task(card, "refine")
-    read = read_rough(rough, picture, card.classes)
-    model = checkpoints.load(checkpoint, device=device)
-    result = refine.run(picture, read.labels, model, params, output.progress)
-    return replace(result, notes=(*read.notes, *result.notes))
 
 
 def _facts(result: RefineResult) -> dict[str, Any]:
@@ -267,7 +262,7 @@ def evaluate_refine(
     split: scores.Split = None,
     steps: Steps = None,
     guidance: Guidance = None,
-    samples: Samples = 1,
+    samples: Samples = None,
     k: RepairK = 1.0,
     seed: options.Seed = 0,
     ignore: scores.Ignore = None,

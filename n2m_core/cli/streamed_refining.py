@@ -35,12 +35,10 @@ def stream_refinement(
     from n2m_core.cli.refining import refined_lines
     from n2m_core.streaming import refine
     from n2m_core.streaming.run import MapOutputs, run_map
-    from n2m_core.tasks import mapping
 
     options = asked.options()
     wanted = MapOutputs(files.out, files.probabilities, files.vector, files.uncertainty)
     rough = scene_file(files.rough, None, None)
-    mapping.check_task(checkpoints.read_card(checkpoint), "refine")
     model = checkpoints.load(checkpoint, device=device)
     prepared = refine.prepare(
         scene,
@@ -75,15 +73,15 @@ def _facts(result: StreamedMap, params: RefineParams, card: CheckpointCard) -> d
     """What the result is, for JSON."""
     from n2m_core.tasks.refine import chosen_walk
 
-    steps, guidance = chosen_walk(params, card)
+    walk = chosen_walk(params, card)
     return {
         "task": card.task,
         "checkpoint": card.id,
         "license": card.license,
-        "steps": steps,
-        "guidance": guidance,
+        "steps": walk.steps,
+        "guidance": walk.guidance,
         "seed": params.seed,
-        "samples": params.samples,
+        "samples": walk.samples,
         "height": result.header.height,
         "width": result.header.width,
         "crs": result.header.crs,

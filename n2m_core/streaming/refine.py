@@ -240,14 +240,12 @@ class RefineWork:
     def tags(self) -> dict[str, str]:
         """What the files should say about where the map came from."""
         card, params = self.model.card, self.job.params
-        steps, guidance = chosen_walk(params, card)
-        how = f"{steps} DDIM steps, guidance {guidance:g}, seed {params.seed}"
         return {
             "N2M_CHECKPOINT": card.id,
             "N2M_CHECKPOINT_SHA256": card.sha256,
             "N2M_LICENSE": card.license,
             "N2M_CLASSES": ", ".join(f"{i}={c.name}" for i, c in enumerate(card.classes)),
-            "N2M_REFINED": f"{how}, {params.samples} sample(s)",
+            "N2M_REFINED": chosen_walk(params, card).told(params.seed),
         }
 
     @property
@@ -324,12 +322,12 @@ class RefineWork:
         x0 = lattice.from_image(clean, image.valid)
         prepared = Prepared(x0, lattice, image.valid, ())
         share = lattice.from_image(one_hot(rough, len(card.classes)), valid)
-        steps, guidance = chosen_walk(params, card)
-        field = LatentField(prepared, share, self.model, refiner, guidance)
+        walk = chosen_walk(params, card)
+        field = LatentField(prepared, share, self.model, refiner, walk.guidance)
         draws = []
-        for index in range(params.samples):
-            told = _told(progress, index * steps, params.samples * steps)
-            drawn = field.draw(params.seed + index, steps, told, None)
+        for index in range(walk.samples):
+            told = _told(progress, index * walk.steps, walk.samples * walk.steps)
+            drawn = field.draw(params.seed + index, walk.steps, told, None)
             draws.append(np.ascontiguousarray(drawn[:, block.inner[0], block.inner[1]]))
         return draws
 

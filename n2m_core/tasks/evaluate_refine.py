@@ -123,10 +123,7 @@ def evaluate_refine(
     report["refined"] = {name: report[name] for name in BLOCKS}
     names = [entry.name for entry in card.classes]
     report["repair"] = repair_block(counts, names, params.k)
-    report["steps"] = params.refine.steps or card.sampling_steps
-    asked = params.refine.guidance
-    report["guidance"] = card.guidance if asked is None else asked
-    return report
+    return {**report, **refine.chosen_walk(params.refine, card)._asdict()}
 
 
 def open_rough(name: str | None, model: LoadedModel, *, device: str = "auto") -> RoughMaker:

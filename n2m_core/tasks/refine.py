@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -46,7 +47,8 @@ class RefineParams:
         guidance: weight w of eps_u + w (eps_c - eps_u), 0..20; None for the card's. 1 is no
             guidance, and saves half of the work.
         seed: names the first noise draw, 0..2^63 - 1.
-        samples: how many draws; the map is the likeliest class of their mean probabilities.
+        samples: how many draws, 1..32; the map is the likeliest class of their mean
+            probabilities. None for the card's.
         resolution_m: ground size of a pixel, metres, in place of the image's own; None to trust it.
         frames: how many moments of the first draw to keep, 0..12.
     """
@@ -54,7 +56,7 @@ class RefineParams:
     steps: int | None = None
     guidance: float | None = None
     seed: int = 0
-    samples: int = 1
+    samples: int | None = None
     resolution_m: float | None = None
     frames: int = 0
 
@@ -70,12 +72,27 @@ class RefineParams:
             raise ParameterError(
                 f"Guidance {self.guidance:g} must lie between 0 and {MAX_GUIDANCE:g}; 3 is usual."
             )
-        if not 1 <= self.samples <= MAX_SAMPLES:
+        if self.samples is not None and not 1 <= self.samples <= MAX_SAMPLES:
             raise ParameterError(f"{self.samples} samples; 1 to {MAX_SAMPLES} are possible.")
         if not 0 <= self.frames <= MAX_FRAMES:
             raise ParameterError(f"{self.frames} frames; 0 to {MAX_FRAMES} can be kept.")
         check_seed(self.seed)
         check_resolution(self.resolution_m)
+
+
+class Walk(NamedTuple):
+    """How a map is drawn: DDIM steps, weight of the guidance, and how many draws are averaged."""
+
+    steps: int
+    guidance: float
+    samples: int
+
+    def told(self, seed: int) -> str:
+        """Say it for the tags of a file."""
+        return (
+            f"{self.steps} DDIM steps, guidance {self.guidance:g}, seed {seed}, "
+            f"{self.samples} sample(s)"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +159,8 @@ class RefineResult(MapResult):
     def tags(self) -> dict[str, str]:
         """What an exported file should say about where the map came from."""
         tags = {name: text for name, text in super().tags.items() if name != "N2M_TIMESTEP"}
-        how = f"{self.steps} DDIM steps, guidance {self.guidance:g}, seed {self.seed}"
-        return {**tags, "N2M_REFINED": f"{how}, {self.samples} sample(s)"}
+        how = Walk(self.steps, self.guidance, self.samples).told(self.seed)
+        return {**tags, "N2M_REFINED": how}
 
 
 def run(
@@ -176,14 +193,14 @@ def run(
     card = model.card
     check_task(card, "refine")
     _check_rough(rough, image, card)
-    steps, guidance = chosen_walk(params, card)
+    walk = chosen_walk(params, card)
     prepared = prepare((image,), card, resolution_m=params.resolution_m)
     valid = prepared.valid & (rough != INVALID)
     refiner = model.model
     assert isinstance(refiner, Refiner)
     share = prepared.lattice.from_image(one_hot(rough, len(card.classes)), valid)
-    field = LatentField(prepared, share, model, refiner, guidance)
-    frames, kept = list[RefineFrame](), kept_steps(steps, params.frames)
+    field = LatentField(prepared, share, model, refiner, walk.guidance)
+    frames, kept = list[RefineFrame](), kept_steps(walk.steps, params.frames)
 
     def see(done: int, t: int, z0: torch.Tensor) -> None:
         """Keep what this step expects."""
@@ -191,9 +208,9 @@ def run(
             frames.append(_frame(done, t, field.probabilities(z0), valid, card))
 
     draws = []
-    for index in range(params.samples):
-        told = _told(progress, index, params.samples, steps)
-        draws.append(field.draw(params.seed + index, steps, told, see if index == 0 else None))
+    for index in range(walk.samples):
+        told = _told(progress, index, walk.samples, walk.steps)
+        draws.append(field.draw(params.seed + index, walk.steps, told, None if index else see))
     probabilities = np.mean(draws, axis=0)
     probabilities[:, ~valid] = 0.0
     labels = make_labels(probabilities, valid, card, None)
@@ -208,20 +225,23 @@ def run(
         notes=prepared.notes,
         seconds=time.perf_counter() - started,
         rough=np.where(valid, rough, INVALID).astype(np.uint8),
-        uncertainty=spread(draws, labels) if params.samples > 1 else None,
+        uncertainty=spread(draws, labels) if walk.samples > 1 else None,
         frames=tuple(frames),
-        steps=steps,
-        guidance=guidance,
+        steps=walk.steps,
+        guidance=walk.guidance,
         seed=params.seed,
-        samples=params.samples,
+        samples=walk.samples,
     )
 
 
-def chosen_walk(params: RefineParams, card: CheckpointCard) -> tuple[int, float]:
-    """Give steps and guidance: the person's choice, else the card's, else the paper's."""
+def chosen_walk(params: RefineParams, card: CheckpointCard) -> Walk:
+    """Give steps, guidance and draws: the person's choice, else the card's, else the paper's."""
     own = PAPER_GUIDANCE if card.guidance is None else card.guidance
-    guidance = own if params.guidance is None else params.guidance
-    return params.steps or card.sampling_steps or PAPER_STEPS, guidance
+    return Walk(
+        steps=params.steps or card.sampling_steps or PAPER_STEPS,
+        guidance=own if params.guidance is None else params.guidance,
+        samples=params.samples or card.sampling_draws or 1,
+    )
 
 
 def _check_rough(rough: Labels, image: GeoImage, card: CheckpointCard) -> None:

@@ -105,6 +105,7 @@ class RefineInference:
 
     steps: int = 25
     guidance: float = 3.0
+    samples: int = 1
     window_px: int = 256
 
 
@@ -188,12 +189,14 @@ class RefineConfig:
             raise ConfigError("network.image_encoder_from belongs to variant idgbr; leave it out.")
 
     def _check_inference(self) -> None:
-        """Check steps and guidance."""
+        """Check how maps are made, and how long the training is."""
         if not 1 <= self.inference.steps <= TIMESTEPS or self.inference.guidance < 0:
             raise ConfigError(
                 f"inference.steps is {self.inference.steps} and inference.guidance "
                 f"{self.inference.guidance:g}; 1..{TIMESTEPS} and 0 or more are wanted."
             )
+        if self.inference.samples < 1:
+            raise ConfigError(f"inference.samples is {self.inference.samples}; 1 or more.")
         if self.optimizer.steps < 1 or self.optimizer.batch_size < 1:
             raise ConfigError("optimizer.steps and optimizer.batch_size must be at least 1.")
 

@@ -24,7 +24,7 @@ from n2m_core.tasks.evaluate_refine import EvaluateRefineParams, evaluate_refine
 from n2m_core.tasks.refine import RefineParams
 from n2m_core.training.loop import RunParams
 from n2m_core.training.refine import BANDS, RefineTrainer
-from n2m_core.training.refine_config import RefineConfig, load_refine_config
+from n2m_core.training.refine_config import RefineConfig, RefineInference, load_refine_config
 from n2m_core.training.runner import (
     TILE_PX,
     TrainSummary,
@@ -77,7 +77,7 @@ def train(
         loaded = LoadedModel(card, model, torch.device("cpu"))
         scores: dict[str, float] = {}
         for wanted, samples in sets:
-            params = EvaluateRefineParams(RefineParams(steps=VALIDATION_STEPS))
+            params = EvaluateRefineParams(RefineParams(steps=VALIDATION_STEPS, samples=1))
             report = evaluate_refine(samples, loaded, rough, params)
             for name in ("rough", "refined"):
                 block = report[name]
@@ -119,7 +119,7 @@ def describe(
         mix_at_inference=False,
         backbone=model.design,
         parameters=sum(p.numel() for p in model.parameters()),
-        gflop_per_tile=round(gflop_per_tile(model, inference.steps, inference.guidance), 2),
+        gflop_per_tile=round(gflop_per_tile(model, inference), 2),
         window_px=inference.window_px,
         training=TrainingRecord(
             data=tuple(source.credit for source in trainer.sources),
@@ -138,16 +138,16 @@ def describe(
         sha256=hashlib.sha256(fp16_weights(model)).hexdigest(),
         sampling_steps=inference.steps,
         guidance=inference.guidance,
+        sampling_draws=inference.samples,
     )
 
 
-def gflop_per_tile(model: Refiner, steps: int, weight: float) -> float:
+def gflop_per_tile(model: Refiner, inference: RefineInference) -> float:
     """Count 10^9 floating point operations (two a multiply-add) of one 256 px tile.
 
     Args:
         model: the network.
-        steps: of DDIM.
-        weight: of guidance; any but 1 needs two passes a step.
+        inference: steps, draws and guidance, which needs two passes a step unless its weight is 1.
     """
     device = next(model.parameters()).device
     image = torch.zeros(1, BANDS, TILE_PX, TILE_PX, device=device)
@@ -160,5 +160,5 @@ def gflop_per_tile(model: Refiner, steps: int, weight: float) -> float:
             model.codec.decode(z)
         with FlopCounterMode(display=False) as each:
             model(z, t, guidance)
-    passes = steps * (1 if weight == 1 else 2)
+    passes = inference.steps * inference.samples * (1 if inference.guidance == 1 else 2)
     return float(once.get_total_flops() + passes * each.get_total_flops()) / 1e9

@@ -120,7 +120,9 @@ def _facts(card: CheckpointCard) -> None:
     step = f"{card.inference_timestep}, {'x_t mixed' if card.mix_at_inference else 'clean image'}"
     made = ("Map made at t", step)
     if card.task == "refine":
-        made = ("Map made by", f"{card.sampling_steps} DDIM steps, guidance {card.guidance:g}")
+        mean = f", mean of {card.sampling_draws} draws" if (card.sampling_draws or 1) > 1 else ""
+        steps = f"{card.sampling_steps} DDIM steps, guidance {card.guidance:g}{mean}"
+        made = ("Map made by", steps)
     rows = [
         ("Task", card.task),
         ("Noise process", f"{card.noise_process}, {card.schedule}"),

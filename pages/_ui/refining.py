@@ -123,18 +123,20 @@ def _controls(card: CheckpointCard) -> tuple[int, float, int, int]:
         key=state.prepare("ref.w.seed", 0),
         help="Names the noise.",
     )
+    draws = card.sampling_draws or 1
+    counts, draws_key = tuple(sorted({*SAMPLES, draws})), f"ref.w.samples.{card.id}"
     samples = st.segmented_control(
         "Samples",
-        SAMPLES,
-        key=state.prepare("ref.w.samples", SAMPLES[0], SAMPLES),
+        counts,
+        key=state.prepare(draws_key, draws, counts),
         required=True,
-        help="Noise draws. Where their maps differ, the boundary is not certain.",
+        help="Noise draws; the map is their mean. Where they differ, the boundary is not certain.",
     )
     return (
         int(steps),
         float(guidance),
         state.keep("ref.w.seed", int(seed or 0)),
-        state.keep("ref.w.samples", samples or SAMPLES[0]),
+        state.keep(draws_key, samples or draws),
     )
 
 

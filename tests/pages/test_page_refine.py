@@ -112,7 +112,7 @@ def test_when_the_boundary_passes_the_rough_map_is_told(
 def test_several_samples_show_where_the_boundary_is_uncertain(open_page: OpenPage) -> None:
     app = open_page(PAGE)
     assert "Choose several samples" in texts(app)
-    app.segmented_control(key="ref.w.samples").set_value(4)
+    app.segmented_control(key="ref.w.samples.idgbr-buildings").set_value(4)
     settle(app.run())
     assert not app.error
     assert len(maps_of(app)) == 4

@@ -139,8 +139,8 @@ def test_shipped_fusion_networks_are_whole_small_and_measured(card: FusionCard) 
 def passes(card: checkpoints.CheckpointCard) -> int:
     """How often the network sees a tile: each date is one, a guided step of a refiner takes two."""
     if card.task == "refine":
-        assert card.sampling_steps is not None
-        return card.sampling_steps * (1 if card.guidance == 1 else 2)
+        assert card.sampling_steps is not None and card.sampling_draws is not None
+        return card.sampling_steps * card.sampling_draws * (1 if card.guidance == 1 else 2)
     return 2 if "shared by both dates" in card.backbone else 1
 
 
