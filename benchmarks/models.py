@@ -43,11 +43,10 @@ INTRODUCTION = """# Studies of the models
 
 `make bench-models` measures these, each by a script in `benchmarks/` that writes a JSON file, and
 writes this page from the files. What is not here was not run yet. Scores are on the sets named;
-with several seeds a cell is the mean with the lowest and the highest in brackets. Peers have a page
-of their own, which `python -m benchmarks.peers` writes: `docs/peers.md`.
+with several seeds a cell is the mean with the lowest and the highest in brackets.
 """
-OWN_PAGES = ("peers", "results")
-"""Studies that write their own pages."""
+OWN_PAGE = "results"
+"""The study of speed has a page of its own."""
 
 Json = dict[str, Any]
 Command = tuple[str, ...]
@@ -200,7 +199,7 @@ def page() -> str:
     """The page of all studies that were run."""
     lines = [INTRODUCTION]
     for study in studies.STUDIES:
-        shown = None if study.id in OWN_PAGES else studies.shown(study, where=HERE)
+        shown = None if study.id == OWN_PAGE else studies.shown(study, where=HERE)
         if shown is None:
             continue
         lines += [f"## {study.title}", "", f"{study.question} (`{study.command}`)", ""]

@@ -3,15 +3,16 @@
     python -m benchmarks.peers FOLDER
 
 FOLDER holds the checkpoints that `n2m train configs/peers/<name>.yaml --seed N` wrote there
-(N2M_CHECKPOINTS=FOLDER), two seeds or more of each. Real imagery is read below $N2M_DATA, held-out
-scenes are made in build/held_out. Writes `benchmarks/peers.json` and, from it, `docs/peers.md`.
+(N2M_CHECKPOINTS=FOLDER), two seeds or more of each. They may be trained in parts: what an earlier
+run measured of the same configuration, and FOLDER does not hold, stays in the file. Real imagery is
+read below $N2M_DATA, held-out scenes are made in build/held_out. Writes `benchmarks/peers.json`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,12 +29,11 @@ from n2m_core.checkpoints import CheckpointCard, LoadedModel
 from n2m_core.datasets.base import Sample
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
-from n2m_core.tasks.study_tables import ranked, spread
 from n2m_core.training.runner import TILE_PX
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "peers.json"
-PAGE = HERE.parent / "docs" / "peers.md"
+CONFIGS = HERE.parent / "configs"
 STUDY = "peers"
 """Folder of the study's configurations; a card names it."""
 REPEATS = 5
@@ -54,22 +54,8 @@ SETS = (
     ),
     held_out("change", "change", "--dataset folder"),
 )
-TASKS = {"segment": "Segmentation: buildings", "change": "Change: built and demolished"}
+BY_SEED = ("seeds", "steps", "training_minutes")
 SCORES = ("mean_f1", "mean_iou", "target_f1", "target_iou", "boundary_iou")
-INTRODUCTION = """# Noise2Map beside other networks
-
-Every network was trained by the same code on the same data, crops and augmentation for the same
-steps, from random weights, with the seeds named in the table: `configs/peers/`. The study is short;
-it ranks what these designs learn quickly from little, not what each can reach. `python -m
-benchmarks.peers` measures it and writes this page.
-
-Rank is by mean F1 (over the classes, as in the Noise2Map paper), mean IoU breaks ties. Scores are
-means over the seeds with the lowest and the highest in brackets; *target* is the class that is
-looked for, in change built and demolished together. Seconds are the median of {repeats} passes of
-one {tile} px tile (a pair in change) in turn, memory is the most that a pass needs beside the
-weights, GFLOP counts two operations a multiply-add.
-"""
-
 Json = dict[str, Any]
 
 
@@ -185,6 +171,8 @@ def measured(root: Path) -> Json:
                 "name": name,
                 "task": first.task,
                 "network": first.backbone,
+                "config_sha256": config_digest(name),
+                "timed": f"{machine()['date']} on {machine()['processor']}",
                 "seeds": [card.training.seed for card in cards],
                 "steps": [card.training.steps for card in cards],
                 "training_minutes": [card.training.minutes for card in cards],
@@ -197,63 +185,57 @@ def measured(root: Path) -> Json:
     return {"machine": machine(), "threads": threads, "networks": networks}
 
 
-def set_table(number: int, networks: list[Json]) -> list[str]:
-    """The ranked table of one validation set, the lines of a section."""
-    means = {
-        each["name"]: tuple(
-            statistics.mean(each["sets"][number]["scores"][key]) for key in SCORES[:2]
-        )
-        for each in networks
-    }
-    ranks = ranked({name: (f1, iou) for name, (f1, iou) in means.items()})
-    rows = [
-        f"### {networks[0]['sets'][number]['name']}",
-        "",
-        "| rank | network | mean F1 | mean IoU | target F1 | target IoU | boundary IoU |",
-        "|---|---|---|---|---|---|---|",
+def config_digest(name: str) -> str:
+    """Checksum of a configuration of the study; what was trained by another is another network."""
+    path = CONFIGS / STUDY / f"{name}.yaml"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def joined(networks: list[Json], former: list[Json]) -> list[Json]:
+    """Add what was measured before and is not here: other seeds, and networks not trained anew.
+
+    Seeds of a network that is here are added where the configuration and the sets are the same;
+    its costs are those of this run.
+    """
+    here = {each["name"]: each for each in networks}
+    kept = [each for each in former if each["name"] not in here and _is_current(each)]
+    both = [
+        _with_seeds(here[each["name"]], each) if _is_current(each) else here[each["name"]]
+        for each in former
+        if each["name"] in here
     ]
-    for each in sorted(networks, key=lambda each: (ranks[each["name"]], each["name"])):
-        cells = [spread(each["sets"][number]["scores"][key]) for key in SCORES]
-        rows.append(f"| {ranks[each['name']]} | {each['name']} | {' | '.join(cells)} |")
-    return [*rows, ""]
+    new = [each for name, each in here.items() if name not in {old["name"] for old in former}]
+    return sorted([*kept, *both, *new], key=lambda each: str(each["name"]))
 
 
-def cost_table(networks: list[Json]) -> list[str]:
-    """What the networks of a task are and cost, the lines of a table."""
-    rows = [
-        "| network | design | parameters, million | GFLOP | seconds | memory, MB | seeds | steps |",
-        "|---|---|---|---|---|---|---|---|",
+def _is_current(network: Json) -> bool:
+    """Whether the configuration is still what it was."""
+    return bool(network["config_sha256"] == config_digest(network["name"]))
+
+
+def _with_seeds(network: Json, former: Json) -> Json:
+    """Join the seeds of two measurements of a network, in order of seeds."""
+    if [each["name"] for each in network["sets"]] != [each["name"] for each in former["sets"]]:
+        return network
+    added = [i for i, seed in enumerate(former["seeds"]) if seed not in network["seeds"]]
+    seeds = [*network["seeds"], *(former["seeds"][i] for i in added)]
+    order = sorted(range(len(seeds)), key=seeds.__getitem__)
+
+    def one(new: list[Any], old: list[Any]) -> list[Any]:
+        """Join two lists of one value a seed."""
+        values = [*new, *(old[i] for i in added)]
+        return [values[i] for i in order]
+
+    whole = {**network, **{key: one(network[key], former[key]) for key in BY_SEED}}
+    whole["sets"] = [
+        {
+            "name": new["name"],
+            "commands": one(new["commands"], old["commands"]),
+            "scores": {key: one(new["scores"][key], old["scores"][key]) for key in SCORES},
+        }
+        for new, old in zip(network["sets"], former["sets"], strict=True)
     ]
-    for each in networks:
-        cells = (
-            each["name"],
-            each["network"],
-            f"{each['parameters'] / 1e6:.2f}",
-            f"{each['gflop_per_tile']:.2f}",
-            f"{each['seconds_per_tile']:.3f}",
-            f"{each['peak_mb']:.0f}",
-            ", ".join(map(str, each["seeds"])),
-            ", ".join(map(str, sorted(set(each["steps"])))),
-        )
-        rows.append(f"| {' | '.join(cells)} |")
-    return [*rows, ""]
-
-
-def page(results: Json) -> str:
-    """The page of the study."""
-    lines = [INTRODUCTION.format(repeats=REPEATS, tile=TILE_PX)]
-    for task, title in TASKS.items():
-        networks = [each for each in results["networks"] if each["task"] == task]
-        if networks:
-            lines += [f"## {title}", "", *cost_table(networks)]
-            for number in range(len(networks[0]["sets"])):
-                lines += set_table(number, networks)
-    at = results["machine"]
-    lines.append(
-        f"Measured {at['date']} on {at['processor']}, {results['threads']} thread(s); Python "
-        f"{at['python']}, PyTorch {at['torch']}.\n"
-    )
-    return "\n".join(lines)
+    return whole
 
 
 def main(words: list[str]) -> int:
@@ -261,17 +243,19 @@ def main(words: list[str]) -> int:
     if len(words) != 1:
         print("Give the folder of the trained checkpoints: python -m benchmarks.peers FOLDER")
         return 1
-    groups = studied(Path(words[0]))
-    if not groups:
+    if not studied(Path(words[0])):
         print(f"{words[0]} holds no checkpoint that a configuration of configs/{STUDY}/ made.")
         return 1
-    alone = [name for name, cards in groups.items() if len(cards) < 2]
-    if alone:
-        print(f"Without a spread, for one seed alone is there: {', '.join(sorted(alone))}")
     results = measured(Path(words[0]))
+    former = (
+        json.loads(RESULTS.read_text(encoding="utf-8"))["networks"] if RESULTS.is_file() else []
+    )
+    results["networks"] = joined(results["networks"], former)
+    alone = [each["name"] for each in results["networks"] if len(each["seeds"]) < 2]
+    if alone:
+        print(f"Without a spread, for one seed alone is known: {', '.join(sorted(alone))}")
     write(RESULTS, json.dumps(results, indent=2) + "\n")
-    write(PAGE, page(results))
-    print(f"Written: {PAGE.name}, {RESULTS.name}")
+    print(f"Written: {RESULTS.name}")
     return 0
 
 

@@ -1,14 +1,15 @@
 """Refiners beside each other on the maps of several rough models, real and synthetic sets apart.
 
-    python -m benchmarks.refinement [--checkpoint ID] [--rough ID,ID@TIMESTEP,...] [--steps 25,10,5]
-        [--one-pass ID|FOLDER] [--tiles N] [--device D] [--out FILE]
+    python -m benchmarks.refinement [--checkpoint ID] [--rough ID,ID@TIMESTEP,...]
+        [--walks 5x3,25,10,5] [--one-pass ID|FOLDER] [--tiles N] [--device D] [--out FILE]
 
-Beside the diffusion at several numbers of steps stand a network of one pass (left out where it is
+A walk is a number of steps, or STEPSxDRAWS for the mean of several noise draws; the first is the
+main one. Beside the diffusion stand a network of one pass (left out where it is
 not trained: `n2m train configs/refine/one-pass-buildings.yaml`) and the guided filter. Real imagery
 is read below $N2M_DATA and left out without it, held-out scenes are made in build/held_out. Every
 score is that of `n2m evaluate refine`; what is gained over the rough maps has an interval over
-tiles. The spectrum of every map's error and the boundary score along the walk test where diffusion
-helps. Writes `benchmarks/refinement.json`; progress is told on stderr.
+tiles. The spectrum of every map's error and the boundary score along the longest walk test where
+diffusion helps. Writes `benchmarks/refinement.json`; progress is told on stderr.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ RESULTS = Path(__file__).resolve().parent / "refinement.json"
 ROUGH = "n2m-buildings,n2m-buildings@200,n2m-buildings-plain"
 REPEATS = 3
 LIMITS = {"tile_seconds": 6.0, "points_on_scenes": 3.0, "iou_points_lost": 0.5}
-"""What the diffusion is held to: seconds of a tile, points won on scenes, points of mIoU lost."""
+"""What the diffusion is held to: seconds of a tile by the longest walk, points gained on scenes,
+points of mIoU lost."""
 ROUGH_MAP = "rough map"
 
 Json = dict[str, Any]
@@ -62,59 +64,77 @@ Maker = Callable[[GeoImage, Labels], Labels]
 
 
 @dataclass(frozen=True)
+class Walk:
+    """A way to draw a map by diffusion: DDIM steps, and draws whose mean it is."""
+
+    steps: int
+    draws: int = 1
+
+    @classmethod
+    def parsed(cls, text: str) -> Walk:
+        """Read STEPS or STEPSxDRAWS."""
+        return cls(*map(int, text.split("x", 1)))
+
+    def named(self, model: str) -> str:
+        """Say what it is."""
+        mean = f", mean of {self.draws} draws" if self.draws > 1 else ""
+        return f"{model}, {self.steps} step{'s' * (self.steps != 1)}{mean}"
+
+    def params(self, frames: int = 0) -> RefineParams:
+        """The parameters of a refinement."""
+        return RefineParams(steps=self.steps, samples=self.draws, frames=frames)
+
+
+@dataclass(frozen=True)
 class Refiners:
-    """What is compared: the diffusion at each number of steps, and whatever stands beside it."""
+    """What is compared: the walks of the diffusion, main one first, and what stands beside it."""
 
     model: LoadedModel
-    steps: tuple[int, ...]
+    walks: tuple[Walk, ...]
     one_pass: LoadedModel | None
 
     @property
-    def main(self) -> str:
-        """Name of the diffusion at the first number of steps."""
-        return self._named(self.steps[0])
+    def longest(self) -> Walk:
+        """The walk of one draw with most steps, the main one if none has one draw."""
+        single = [walk for walk in self.walks if walk.draws == 1]
+        return max(single, key=lambda walk: walk.steps, default=self.walks[0])
+
+    def named(self, walk: Walk) -> str:
+        """Name of a walk."""
+        return walk.named(self.model.card.id)
 
     @property
-    def others(self) -> dict[str, Maker]:
-        """All but that one, by name."""
+    def makers(self) -> dict[str, Maker]:
+        """Every one by name, the main walk first."""
         classes = len(self.model.card.classes)
-        makers: dict[str, Maker] = {}
-        for steps in self.steps[1:]:
-            makers[self._named(steps)] = self._walk(steps)
+        makers = {self.named(walk): self._maker(walk) for walk in self.walks}
         if self.one_pass is not None:
             once = self.one_pass
             makers[once.card.id] = lambda image, rough: refine_once(image, rough, once).labels
         makers["guided filter"] = lambda image, rough: refine_guided(image, rough, classes)
         return makers
 
-    @property
-    def all(self) -> dict[str, Maker]:
-        """Every one, by name."""
-        return {self.main: self._walk(self.steps[0]), **self.others}
-
-    def _named(self, steps: int) -> str:
-        return f"{self.model.card.id}, {steps} step{'s' * (steps != 1)}"
-
-    def _walk(self, steps: int) -> Maker:
-        params = RefineParams(steps=steps)
+    def _maker(self, walk: Walk) -> Maker:
+        params = walk.params()
         return lambda image, rough: refine(image, rough, self.model, params).labels
 
 
 def on_maps_of(name: str, rough: RoughMaker, samples: Sequence[Sample], those: Refiners) -> Json:
     """Refine the maps of one rough model on a set by everything, and score all of it."""
-    card = those.model.card
+    card, longest, makers = those.model.card, those.longest, those.makers
+    main = next(iter(makers))
+    seen = longest.params(frames=min(MAX_FRAMES, longest.steps))
     before = ComparedMaps(card)
-    after = {each: ComparedMaps(card) for each in (those.main, *those.others)}
+    after = {each: ComparedMaps(card) for each in makers}
     walks: list[list[StepScore]] = []
     for sample in samples:
         drawn = rough(sample)
         before.add(sample, drawn, drawn)
-        params = RefineParams(steps=those.steps[0], frames=min(MAX_FRAMES, those.steps[0]))
-        walk = refine(sample.image, drawn, those.model, params)
-        after[those.main].add(sample, drawn, walk.labels)
+        walk = refine(sample.image, drawn, those.model, seen)
         walks.append(step_scores(sample.label, walk.rough, walk.frames, len(card.classes)))
-        for each, make in those.others.items():
-            after[each].add(sample, drawn, make(sample.image, drawn))
+        for each, make in makers.items():
+            is_made = each == those.named(longest)
+            after[each].add(sample, drawn, walk.labels if is_made else make(sample.image, drawn))
         tell(f"{name} {sample.name}")
     error = {**error_of(before), "mean_power": spectrum_of(before)}
     rows: list[Json] = [{"name": ROUGH_MAP, "scores": before.scores(), "error": error}]
@@ -122,7 +142,7 @@ def on_maps_of(name: str, rough: RoughMaker, samples: Sequence[Sample], those: R
         gains = {key: asdict(gain) for key, gain in maps.gains(before).items()}
         row = {"name": each, "scores": maps.scores(), "gains": gains, "repair": maps.repair()}
         rows.append({**row, "error": error_of(maps)})
-    rows[1]["error"]["mean_power"] = spectrum_of(after[those.main])
+    rows[1]["error"]["mean_power"] = spectrum_of(after[main])
     return {"name": name, "maps": rows, "by_step": along(walks)}
 
 
@@ -184,7 +204,7 @@ def tile_seconds(those: Refiners) -> dict[str, float]:
     )
     rough = np.zeros((TILE_PX, TILE_PX), np.uint8)
     rough[64:192, 64:192] = 1
-    calls = {name: partial(make, image, rough) for name, make in those.all.items()}
+    calls = {name: partial(make, image, rough) for name, make in those.makers.items()}
     return {name: taken.median_s for name, taken in time_in_turn(calls, REPEATS).items()}
 
 
@@ -216,8 +236,8 @@ def measured(asked: argparse.Namespace) -> Json:
     check_task(model.card, "refine")
     names = asked.rough.split(",")
     rough = {name: open_rough(name, model, device=asked.device) for name in names}
-    steps = tuple(map(int, asked.steps.split(",")))
-    those = Refiners(model, steps, found_one_pass(asked.one_pass, asked.device))
+    walks = tuple(map(Walk.parsed, asked.walks.split(",")))
+    those = Refiners(model, walks, found_one_pass(asked.one_pass, asked.device))
     left_out = []
     if those.one_pass is None:
         left_out.append(f"{asked.one_pass} is not trained here and was left out.")
@@ -231,7 +251,8 @@ def measured(asked: argparse.Namespace) -> Json:
         "threads": threads,
         "device": str(model.device),
         "tile_px": TILE_PX,
-        "main": those.main,
+        "main": those.named(walks[0]),
+        "timed": those.named(those.longest),
         "limits": LIMITS,
         "left_out": left_out,
         "networks": [described(each.card) for each in networks],
@@ -251,7 +272,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refinement")
     parser.add_argument("--checkpoint", default="idgbr-buildings", help="that refines")
     parser.add_argument("--rough", default=ROUGH, help="whose maps, @ names a timestep")
-    parser.add_argument("--steps", default="25,10,5", help="main number first")
+    parser.add_argument("--walks", default="5x3,25,10,5", help="STEPS or STEPSxDRAWS, main first")
     parser.add_argument("--one-pass", default="one-pass-buildings", help="its id or its folder")
     parser.add_argument("--tiles", type=int, help="of every set, the first ones; all without")
     parser.add_argument("--device", default="auto")

@@ -152,9 +152,9 @@ def _claim(raw: Json, entry: Json) -> str:
 
 def _speed(raw: Json) -> str:
     """The time of a tile beside its limit."""
-    taken, limit = raw["seconds"][raw["main"]], raw["limits"]["tile_seconds"]
+    taken, limit = raw["seconds"][raw["timed"]], raw["limits"]["tile_seconds"]
     return (
-        f"{raw['main']} takes {taken:.1f} s for a tile of {raw['tile_px']} px (at most {limit:g} "
+        f"{raw['timed']} takes {taken:.1f} s for a tile of {raw['tile_px']} px (at most {limit:g} "
         f"wanted: {_met(taken <= limit)})."
     )
 

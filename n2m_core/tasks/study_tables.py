@@ -23,6 +23,14 @@ SCORES = {
     "boundary_iou": "boundary IoU",
 }
 TASKS = {"segment": "segmentation", "change": "change"}
+PEERS_HOW = (
+    "Every network was trained by the same code on the same data, crops and augmentation for "
+    "the same steps, from random weights. The study is short: it ranks what these designs learn "
+    "quickly from little, not what each can reach. Rank is by mean F1, mean IoU breaks ties; "
+    "target is the class that is looked for, in change built and demolished together. Seconds "
+    "are the median over passes of one 256 px tile (a pair in change) in turn, memory is the "
+    "most that a pass needs beside the weights, GFLOP counts two operations a multiply-add."
+)
 TIE = 4
 """Decimals that scores are compared at: those of a published table in per cent."""
 
@@ -109,7 +117,16 @@ def peers(raw: Json, score: str) -> Shown:
             names = tuple(each["name"] for each in networks)
             line = _points(SCORES[score], names, values)
             plots.append(Plot(title, "network", SCORES[score], (line,), task))
-        header = ("network", "design", "million weights", "GFLOP", "seconds", "memory, MB", "steps")
+        header = (
+            "network",
+            "design",
+            "million weights",
+            "GFLOP",
+            "seconds",
+            "memory, MB",
+            "seeds",
+            "steps",
+        )
         rows = tuple(
             (
                 each["name"],
@@ -118,12 +135,25 @@ def peers(raw: Json, score: str) -> Shown:
                 f"{each['gflop_per_tile']:.2f}",
                 f"{each['seconds_per_tile']:.3f}",
                 f"{each['peak_mb']:.0f}",
+                ", ".join(map(str, each["seeds"])),
                 ", ".join(map(str, sorted(set(each["steps"])))),
             )
             for each in networks
         )
         tables.append(Table(f"{name.capitalize()}: what the networks cost", header, rows, task))
-    return Shown((measured_on(raw), *_verdicts(raw["networks"])), tuple(tables), tuple(plots))
+    notes = (*_verdicts(raw["networks"]), PEERS_HOW, measured_on(raw), *_timed(raw["networks"]))
+    return Shown(notes, tuple(tables), tuple(plots))
+
+
+def _timed(networks: list[Json]) -> list[str]:
+    """Say which costs were not measured together; nothing when all were."""
+    runs: dict[str, list[str]] = {}
+    for each in networks:
+        runs.setdefault(each["timed"], []).append(each["name"])
+    if len(runs) == 1:
+        return []
+    parts = "; ".join(f"{when}: {', '.join(names)}" for when, names in sorted(runs.items()))
+    return [f"Seconds compare within one run alone. {parts}."]
 
 
 def _ranking(

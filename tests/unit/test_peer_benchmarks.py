@@ -78,7 +78,6 @@ def test_the_study_is_measured_and_told_on_its_page(
     town = peers.Measurement("town", "segment", "$N2M_DATA/town", "--dataset folder")
     monkeypatch.setattr(peers, "SETS", (town,))
     monkeypatch.setattr(peers, "RESULTS", tmp_path / "peers.json")
-    monkeypatch.setattr(peers, "PAGE", tmp_path / "docs" / "peers.md")
     assert peers.main([str(tmp_path / "out")]) == 0
     (network,) = json.loads((tmp_path / "peers.json").read_text())["networks"]
     assert network["seeds"] == [1, 2]
@@ -90,21 +89,24 @@ def test_the_study_is_measured_and_told_on_its_page(
     )
     assert scores["scores"].keys() == set(KEYS)
     assert all(0 <= value <= 1 for values in scores["scores"].values() for value in values)
-    page = (tmp_path / "docs" / "peers.md").read_text()
-    assert "### town" in page
-    assert "| 1 | unet-buildings | " in page
 
 
-def test_the_page_ranks_means_and_shows_the_spread(peers: ModuleType) -> None:
-    def network(name: str, f1: list[float]) -> dict[str, Any]:
-        scores = dict.fromkeys(KEYS, f1)
-        return {"name": name, "sets": [{"name": "town", "scores": scores}]}
+def test_seeds_measured_before_stay_beside_new_ones(
+    peers: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def network(name: str, seeds: list[int], f1: list[float], digest: str = "") -> dict[str, Any]:
+        sets = [{"name": "town", "commands": seeds, "scores": dict.fromkeys(KEYS, f1)}]
+        one_a_seed = {"steps": seeds, "training_minutes": seeds}
+        return {"name": name, "seeds": seeds, "sets": sets, "config_sha256": digest, **one_a_seed}
 
-    low, high = network("low", [0.5, 0.7]), network("high", [0.61, 0.61])
-    lines = peers.set_table(0, [low, high])
-    assert lines[0] == "### town"
-    assert lines[4].startswith("| 1 | high | 0.610 (0.610 to 0.610) |")
-    assert lines[5].startswith("| 2 | low | 0.600 (0.500 to 0.700) |")
+    monkeypatch.setattr(peers, "config_digest", lambda name: "")
+    former = [network("a", [1, 3], [0.1, 0.3]), network("b", [1], [0.5]), network("c", [1], [0.6])]
+    former[2]["config_sha256"] = "of another configuration"
+    first, kept = peers.joined([network("a", [2, 3], [0.2, 0.9])], former)
+    assert (first["name"], first["seeds"], first["steps"]) == ("a", [1, 2, 3], [1, 2, 3])
+    assert first["sets"][0]["scores"]["mean_f1"] == [0.1, 0.2, 0.9]
+    assert first["sets"][0]["commands"] == [1, 2, 3]
+    assert kept == former[1]
 
 
 def test_an_empty_folder_is_no_study(

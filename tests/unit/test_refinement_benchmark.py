@@ -52,12 +52,14 @@ def test_every_refiner_is_scored_on_the_maps_of_every_rough_model(
     monkeypatch.setattr(module, "REPEATS", 1)
     out = tmp_path / "table.json"
     words = ["--checkpoint", "tiny-refiner", "--rough", "tiny-buildings,tiny-buildings@600"]
-    assert module.main([*words, "--steps", "2,1", "--device", "cpu", "--out", str(out)]) == 0
+    assert module.main([*words, "--walks", "2x2,3,1", "--device", "cpu", "--out", str(out)]) == 0
     found = json.loads(out.read_text())
-    assert found["main"] == "tiny-refiner, 2 steps"
+    assert found["main"] == "tiny-refiner, 2 steps, mean of 2 draws"
+    assert found["timed"] == "tiny-refiner, 3 steps"
     assert found["left_out"][0].startswith("one-pass-buildings is not trained here")
     assert found["seconds"].keys() == {
-        "tiny-refiner, 2 steps",
+        "tiny-refiner, 2 steps, mean of 2 draws",
+        "tiny-refiner, 3 steps",
         "tiny-refiner, 1 step",
         "guided filter",
     }
@@ -66,11 +68,15 @@ def test_every_refiner_is_scored_on_the_maps_of_every_rough_model(
     clean, noisy = table["rough"]
     assert [row["name"] for row in clean["maps"]] == ["rough map", *found["seconds"]]
     assert clean["command"].endswith("--dataset folder --rough tiny-buildings --json")
-    assert [each["step"] for each in clean["by_step"]] == [0, 1, 2]
-    rough, main, *_, guided = clean["maps"]
-    assert ["mean_power" in row["error"] for row in clean["maps"]] == [True, True, False, False]
+    assert [each["step"] for each in clean["by_step"]] == [0, 1, 2, 3]
+    rough, main, longest, *_, guided = clean["maps"]
+    assert ["mean_power" in row["error"] for row in clean["maps"]] == [
+        True,
+        True,
+        *[False] * 3,
+    ]
     assert clean["by_step"][0]["f1_3px"] == pytest.approx(rough["scores"]["f1_3px"])
-    assert clean["by_step"][-1]["f1_3px"] == pytest.approx(main["scores"]["f1_3px"])
+    assert clean["by_step"][-1]["f1_3px"] == pytest.approx(longest["scores"]["f1_3px"])
     assert rough["scores"]["mean_iou"] > noisy["maps"][0]["scores"]["mean_iou"]
     gained = main["gains"]["mean_iou"]
     assert gained["value"] == pytest.approx(

@@ -34,14 +34,14 @@ def test_peers_are_ranked_by_their_means(folder: Path) -> None:
         ("1", "unet-buildings", "0.570 (0.560 to 0.580)"),
         ("2", "n2m-buildings-short", "0.550 (0.500 to 0.600)"),
     ]
-    assert found.tables[1].rows[0][2:] == ("8.34", "6.32", "0.148", "62", "1500")
+    assert found.tables[1].rows[0][2:] == ("8.34", "6.32", "0.148", "62", "1, 2", "1500")
     line = found.plots[0].lines[0]
     assert line.y == pytest.approx((0.55, 0.57))
     assert (line.low, line.high) == ((0.5, 0.56), (0.6, 0.58))
 
 
 def test_the_winner_is_told_whoever_it_is(folder: Path) -> None:
-    _, segment, change = of("peers", folder).notes
+    segment, change, *_ = of("peers", folder).notes
     assert "unet-buildings is ahead of n2m-buildings-short by 2.0 points" in segment
     assert "n2m-change-short is ahead of siamese-unet-change by 10.0 points" in change
 
