@@ -3,13 +3,15 @@
     python -m benchmarks.refinement [--checkpoint ID] [--rough ID,ID@TIMESTEP,...]
         [--walks 5x3,25,10,5] [--one-pass ID|FOLDER] [--tiles N] [--device D] [--out FILE]
 
-A walk is a number of steps, or STEPSxDRAWS for the mean of several noise draws; the first is the
-main one. Beside the diffusion stand a network of one pass (left out where it is
-not trained: `n2m train configs/refine/one-pass-buildings.yaml`) and the guided filter. Real imagery
-is read below $N2M_DATA and left out without it, held-out scenes are made in build/held_out. Every
-score is that of `n2m evaluate refine`; what is gained over the rough maps has an interval over
-tiles. The spectrum of every map's error and the boundary score along the longest walk test where
-diffusion helps. Writes `benchmarks/refinement.json`; progress is told on stderr.
+Rough models are checkpoints, or folders of them such as the peers of the short study
+(`python -m benchmarks.models peers --train`). A walk is a number of steps, or STEPSxDRAWS for the
+mean of several noise draws; the first is the main one. Beside the diffusion stand a network of one
+pass (left out where it is not trained: `n2m train configs/refine/one-pass-buildings.yaml`) and the
+guided filter. Real imagery is read below $N2M_DATA and left out without it, held-out scenes are
+made in build/held_out. Every score is that of `n2m evaluate refine`; what is gained over the rough
+maps has an interval over tiles. The spectrum of every map's error and the boundary score along the
+longest walk test where diffusion helps. Writes `benchmarks/refinement.json`; progress is told on
+stderr.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ from n2m_core.tasks.refine import run as refine
 from n2m_core.training.runner import TILE_PX
 
 RESULTS = Path(__file__).resolve().parent / "refinement.json"
-ROUGH = "n2m-buildings,n2m-buildings@200,n2m-buildings-plain"
+ROUGH = "n2m-buildings,build/peers/unet-buildings-seed1,build/peers/segformer-buildings-seed1"
 REPEATS = 3
 LIMITS = {"tile_seconds": 6.0, "points_on_scenes": 3.0, "iou_points_lost": 0.5}
 """What the diffusion is held to: seconds of a tile by the longest walk, points gained on scenes,
@@ -180,7 +182,8 @@ def on_set(
     for name, make in rough.items():
         line = replace(wanted, task="refine", options=f"{wanted.options} --rough {name}")
         command = line.command(those.model.card.id)
-        found.append({**on_maps_of(name, make, chosen, those), "command": command})
+        shown = name.rpartition("/")[2]
+        found.append({**on_maps_of(shown, make, chosen, those), "command": command})
     return {
         "name": wanted.name,
         "is_real": not wanted.scenes,
@@ -271,7 +274,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """Read the options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refinement")
     parser.add_argument("--checkpoint", default="idgbr-buildings", help="that refines")
-    parser.add_argument("--rough", default=ROUGH, help="whose maps, @ names a timestep")
+    parser.add_argument("--rough", default=ROUGH, help="ids or folders, @ names a timestep")
     parser.add_argument("--walks", default="5x3,25,10,5", help="STEPS or STEPSxDRAWS, main first")
     parser.add_argument("--one-pass", default="one-pass-buildings", help="its id or its folder")
     parser.add_argument("--tiles", type=int, help="of every set, the first ones; all without")

@@ -254,8 +254,9 @@ def evaluate_refine(
         typer.Option(
             "--rough",
             metavar="CHECKPOINT[@T]|DIR",
-            help="Whose maps are refined: a segmentation checkpoint (at timestep T), or a folder "
-            "of rough maps named as the images. Without it those that the dataset brings.",
+            help="Whose maps are refined: a segmentation checkpoint (at timestep T) or its folder, "
+            "or a folder of rough maps named as the images. Without it those that the dataset "
+            "brings.",
         ),
     ] = None,
     dataset: scores.Dataset = "folder",

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from n2m_core.checkpoints import LoadedModel, load
+from n2m_core.checkpoints import CARD, LoadedModel, load
 from n2m_core.datasets.base import Sample
 from n2m_core.datasets.rough import read_rough
 from n2m_core.errors import CheckpointError, DatasetError, ParameterError
@@ -127,12 +127,12 @@ def evaluate_refine(
 
 
 def open_rough(name: str | None, model: LoadedModel, *, device: str = "auto") -> RoughMaker:
-    """Give rough maps from the samples, from a folder or from a segmentation checkpoint.
+    """Give rough maps from the samples, from a folder of maps or from a segmentation checkpoint.
 
     Args:
-        name: a folder with a raster or polygons for every sample, matched by file stem; else the
-            id of a segmentation checkpoint of the same classes, with `@` and a timestep to map at
-            another than its own; None for the rough maps that the samples bring.
+        name: a folder with a raster or polygons for every sample, matched by file stem; else a
+            segmentation checkpoint of the same classes, its id or its folder, with `@` and a
+            timestep to map at another than its own; None for the rough maps that the samples bring.
         model: the checkpoint that refines.
         device: of the segmentation checkpoint.
 
@@ -145,14 +145,16 @@ def open_rough(name: str | None, model: LoadedModel, *, device: str = "auto") ->
     """
     if name is None:
         return _own
-    folder = Path(name)
-    if folder.is_dir():
-        return _from_folder(folder, model)
     checkpoint, mark, step = name.partition("@")
+    folder = Path(checkpoint)
+    is_weights = (folder / CARD).is_file()
+    if not is_weights and Path(name).is_dir():
+        return _from_folder(Path(name), model)
     if mark and not step.isdecimal():
         raise ParameterError(f"{name!r} names no timestep behind @; 0 to 999 are possible.")
     params = MapParams(timestep=int(step) if mark else None)
-    other = load(checkpoint, "segment", device=device)
+    place = {"root": folder.parent} if is_weights else {}
+    other = load(folder.name if is_weights else checkpoint, "segment", device=device, **place)
     check_task(other.card, "segment")
     theirs = [entry.name for entry in other.card.classes]
     ours = [entry.name for entry in model.card.classes]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from rasters import ImageFactory
-from tiny_models import BUILDINGS, cover_mapper, drawn_scene, save_tiny
+from tiny_models import BUILDINGS, cover_mapper, drawn_scene, save_tiny, segmenter
 from tiny_refiners import cover_refiner, square, tiny_refiner
 
 from n2m_core.checkpoints import LoadedModel
@@ -19,7 +19,7 @@ from n2m_core.models.idgbr import Refiner
 from n2m_core.tasks import denoising
 from n2m_core.tasks.denoising import kept_steps
 from n2m_core.tasks.evaluate_refine import EvaluateRefineParams, evaluate_refine, open_rough
-from n2m_core.tasks.refine import RefineParams, RefineResult, run
+from n2m_core.tasks.refine import RefineParams, RefineResult, Walk, chosen_walk, run
 from n2m_core.tasks.repairing import COUNTS, repair_codes, repair_report
 
 Labels = NDArray[np.uint8]
@@ -219,6 +219,32 @@ def test_the_report_scores_rough_and_refined_maps_side_by_side(make_image: Image
     assert repair["kept"] + repair["broken"] == sum(int(each.sum()) for each in roughs.values())
     assert repair["iou_imp"] is None  # nothing was wrong, so nothing could be repaired
     assert (report["steps"], report["guidance"], report["tiles"]) == (1, 2.0, 2)
+    assert report["samples"] == 1
+
+
+def test_the_walk_is_the_persons_else_the_cards_else_the_papers() -> None:
+    card = tiny_refiner().card
+    assert chosen_walk(RefineParams(), card) == (3, 2.0, 1)
+    drawn = dataclasses.replace(card, sampling_draws=3)
+    assert chosen_walk(RefineParams(), drawn).samples == 3
+    assert chosen_walk(RefineParams(1, 0.5, samples=2), drawn) == (1, 0.5, 2)
+    bare = dataclasses.replace(card, sampling_steps=None, guidance=None)
+    assert chosen_walk(RefineParams(), bare) == (25, 3.0, 1)
+    assert Walk(5, 3.0, 2).told(7) == "5 DDIM steps, guidance 3, seed 7, 2 sample(s)"
+
+
+def test_a_rough_model_is_named_by_its_folder_too(
+    make_image: ImageFactory, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = save_tiny(tmp_path_factory.mktemp("elsewhere"), segmenter())
+    picture, truth = drawn_scene(1, 48, 48)
+    sample = Sample("tile", make_image(picture), truth, label_kind="binary")
+    plain, noisy = (
+        open_rough(f"{folder}{at}", tiny_refiner(), device="cpu")(sample) for at in ("", "@900")
+    )
+    assert plain.shape == noisy.shape == (48, 48)
+    assert set(np.unique(plain)) <= {0, 1}
+    assert (plain != noisy).any()
 
 
 def test_a_rough_model_of_other_classes_is_refused(
