@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import peers
 from benchmarks.__main__ import write
 from n2m_core.fusion.installed import installed_weights
 from n2m_core.tasks import studies
@@ -79,11 +80,13 @@ def registry() -> Path:
 
 
 def train_peers() -> Iterable[Command]:
-    """The trainings of the short study."""
+    """The trainings of the short study, but for what its file has already."""
+    known = peers.measured_seeds()
     yield ("n2m_core", "pretrain", str(CONFIGS / "pretrain" / "ddpm-cd-denoise.yaml"), "--resume")
     for seed in SEEDS:
         for config in sorted((CONFIGS / "peers").glob("*.yaml")):
-            if not (PEERS / f"{config.stem}-seed{seed}" / "card.json").is_file():
+            is_here = (PEERS / f"{config.stem}-seed{seed}" / "card.json").is_file()
+            if not is_here and seed not in known.get(config.stem, ()):
                 yield ("n2m_core", "train", str(config), "--seed", str(seed), "--resume")
 
 

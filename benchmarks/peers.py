@@ -208,6 +208,11 @@ def joined(networks: list[Json], former: list[Json]) -> list[Json]:
     return sorted([*kept, *both, *new], key=lambda each: str(each["name"]))
 
 
+def measured_seeds() -> dict[str, list[int]]:
+    """Seeds that the study's file has of every configuration that is still what it was."""
+    return {each["name"]: each["seeds"] for each in former_networks() if _is_current(each)}
+
+
 def _is_current(network: Json) -> bool:
     """Whether the configuration is still what it was."""
     return bool(network["config_sha256"] == config_digest(network["name"]))

@@ -5,8 +5,9 @@
 First `n2m pretrain configs/pretrain/n2m-denoise.yaml`. Then every share of the labels, seed and
 start is one training of `configs/peers/n2m-buildings-short.yaml` for the same steps, scored on
 places that neither stage has seen. A run that was broken off goes on where it stood, a finished one
-is not trained again; `--max-minutes` ends the work early, `--report` trains nothing. Writes
-`benchmarks/pretraining.json` with scores and learning curves of what is finished.
+is not trained again, and neither is one that the file has from an earlier call with the same
+configuration, wherever that was; `--max-minutes` ends the work early, `--report` trains nothing.
+Writes `benchmarks/pretraining.json` with scores and learning curves of what is finished.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ CONFIG = HERE.parent / "configs" / "peers" / "n2m-buildings-short.yaml"
 VALIDATION = ValidationConfig("catanduanes", "xyz", "buildings/catanduanes", every=1)
 """Scored along the way, for the learning curves; its place is no source of the configuration."""
 
+PRETRAINED_AS = ("id", "config", "prediction", "steps", "samples", "seed")
+"""What of a pretraining's record says whether another one was the same."""
+
 Json = dict[str, Any]
 Start = Literal["random", "pretrained"]
 STARTS: tuple[Start, ...] = ("random", "pretrained")
@@ -59,6 +63,7 @@ class Study:
         seeds: of weights, crops and chosen labels.
         validations: how many points the curve of scores has.
         device: where to train.
+        former: runs that the study's file has of the same configuration and pretraining.
     """
 
     config: Path
@@ -69,6 +74,7 @@ class Study:
     seeds: tuple[int, ...]
     validations: int
     device: str
+    former: tuple[Json, ...] = ()
 
     def runs(self) -> list[TrainConfig]:
         """The configuration of every run: seed by seed, so that whole comparisons end first."""
@@ -97,6 +103,12 @@ class Study:
             return None
         card = checkpoints.read_card(config.id, root=self.folder)
         return card if card.training.steps == self.steps else None
+
+    def measured_before(self, config: TrainConfig) -> Json | None:
+        """What the study's file has of a run."""
+        wanted = ("pretrained" if config.init_from else "random", config.label_share, config.seed)
+        known = (run for run in self.former if (run["start"], run["share"], run["seed"]) == wanted)
+        return next(known, None)
 
     def train(self, config: TrainConfig, minutes: float | None) -> None:
         """Train a run, from where it stood if it was begun."""
@@ -136,14 +148,16 @@ def measured(study: Study, sets: Sequence[Measurement]) -> Json:
     """Score every finished run."""
     runs = []
     for config in study.runs():
-        card = study.finished(config)
+        card, before = study.finished(config), study.measured_before(config)
         if card is not None:
             runs.append(described(study, config, card, scored([card], sets, study.folder)))
-    record = study.pretrained / RECORD
+        elif before is not None:
+            runs.append(before)
     return {
         "machine": machine(),
         "config": f"{study.config.parent.name}/{study.config.name}",
-        "pretraining": json.loads(record.read_text(encoding="utf-8")),
+        "config_sha256": digest(study.config),
+        "pretraining": record(study.pretrained),
         "steps": study.steps,
         "planned": len(study.runs()),
         "validated_on": VALIDATION.root,
@@ -151,18 +165,42 @@ def measured(study: Study, sets: Sequence[Measurement]) -> Json:
     }
 
 
+def digest(config: Path) -> str:
+    """Checksum of a configuration."""
+    return hashlib.sha256(config.read_bytes()).hexdigest()
+
+
+def record(pretrained: Path) -> Json:
+    """What `n2m pretrain` noted beside its weights."""
+    noted: Json = json.loads((pretrained / RECORD).read_text(encoding="utf-8"))
+    return noted
+
+
+def former_runs(config: Path, pretrained: Path, steps: int) -> tuple[Json, ...]:
+    """Runs of the study's file, where configuration, pretraining and steps are these."""
+    if not RESULTS.is_file():
+        return ()
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    theirs, ours = (
+        {key: noted.get(key) for key in PRETRAINED_AS}
+        for noted in (results["pretraining"], record(pretrained))
+    )
+    same = (theirs, results["config_sha256"], results["steps"]) == (ours, digest(config), steps)
+    return tuple(results["runs"]) if same else ()
+
+
 def train_missing(study: Study, max_minutes: float | None, tell: Callable[[str], None]) -> bool:
     """Train what is not finished; False when time was up first."""
     until = None if max_minutes is None else time.monotonic() + 60 * max_minutes
     for config in study.runs():
-        if study.finished(config):
+        if study.finished(config) or study.measured_before(config):
             continue
         left = None if until is None else (until - time.monotonic()) / 60
         if left is not None and left <= 0:
             return False
         tell(f"{config.id} ...")
         study.train(config, left)
-    return all(map(study.finished, study.runs()))
+    return all(study.finished(each) or study.measured_before(each) for each in study.runs())
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -197,6 +235,7 @@ def main(words: Sequence[str]) -> int:
         tuple(map(int, asked.seeds.split(","))),
         asked.validations,
         str(checkpoints.choose_device(asked.device)),
+        former_runs(asked.config, asked.pretrained, asked.steps),
     )
     is_whole = asked.report or train_missing(study, asked.max_minutes, print)
     sets = [each for each in SETS if each.task == load_config(study.config).task]

@@ -79,6 +79,14 @@ def test_pretraining_compares_both_starts_and_goes_on(
     written = [path.stat().st_mtime_ns for path in cards]
     assert study.main(words) == 0
     assert [path.stat().st_mtime_ns for path in cards] == written
+    elsewhere = [str(tmp_path / "new") if word == str(tmp_path / "out") else word for word in words]
+    assert study.main(elsewhere) == 0  # what the file has is not trained again
+    assert not (tmp_path / "new").exists()
+    assert json.loads((tmp_path / "pretraining.json").read_text())["runs"] == results["runs"]
+    assert study.main([*elsewhere, "--seeds", "6", "--report"]) == 1  # another seed is another run
+    with (tmp_path / "tiny.yaml").open("a") as config:
+        config.write("# changed\n")
+    assert study.main([*elsewhere, "--report"]) == 1
 
 
 def test_pretraining_wants_its_pretrained_network(
