@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers
 from benchmarks.__main__ import write
 from n2m_core.fusion.installed import installed_weights
 from n2m_core.tasks import studies
@@ -81,7 +80,9 @@ def registry() -> Path:
 
 def train_peers() -> Iterable[Command]:
     """The trainings of the short study, but for what its file has already."""
-    known = peers.measured_seeds()
+    from benchmarks.peers import measured_seeds  # loads PyTorch, which a plan does without
+
+    known = measured_seeds()
     yield ("n2m_core", "pretrain", str(CONFIGS / "pretrain" / "ddpm-cd-denoise.yaml"), "--resume")
     for seed in SEEDS:
         for config in sorted((CONFIGS / "peers").glob("*.yaml")):

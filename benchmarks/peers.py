@@ -213,6 +213,14 @@ def measured_seeds() -> dict[str, list[int]]:
     return {each["name"]: each["seeds"] for each in former_networks() if _is_current(each)}
 
 
+def former_networks() -> list[Json]:
+    """What the study's file has; empty without one."""
+    if not RESULTS.is_file():
+        return []
+    networks: list[Json] = json.loads(RESULTS.read_text(encoding="utf-8"))["networks"]
+    return networks
+
+
 def _is_current(network: Json) -> bool:
     """Whether the configuration is still what it was."""
     return bool(network["config_sha256"] == config_digest(network["name"]))
@@ -252,10 +260,7 @@ def main(words: list[str]) -> int:
         print(f"{words[0]} holds no checkpoint that a configuration of configs/{STUDY}/ made.")
         return 1
     results = measured(Path(words[0]))
-    former = (
-        json.loads(RESULTS.read_text(encoding="utf-8"))["networks"] if RESULTS.is_file() else []
-    )
-    results["networks"] = joined(results["networks"], former)
+    results["networks"] = joined(results["networks"], former_networks())
     alone = [each["name"] for each in results["networks"] if len(each["seeds"]) < 2]
     if alone:
         print(f"Without a spread, for one seed alone is known: {', '.join(sorted(alone))}")

@@ -184,7 +184,8 @@ def test_a_failing_study_fails_the_run_and_the_page_is_written(
     page = models.PAGE.read_text()
     assert "## Pretraining" in page
     assert "| random | 0.300 (0.200 to 0.400) | 0.600 |" in page
-    assert "## Peers" not in page
+    assert "## Peers" in page
+    assert "## Speed" not in page  # which has a page of its own
 
 
 def test_an_unknown_study_is_an_error(
