@@ -123,7 +123,9 @@ def _walk(source: Source, found: Measured) -> None:
         lines.append(Line("rough map", (1, steps[-1]), (rough.f1_3px,) * 2))
     plot = Plot("Boundary", "denoising steps done", "boundary F1, 3 px", tuple(lines))
     name = f"{source.id}-boundary-by-step"
-    figures.show(figures.of_plot(plot), "ref.steps", name)
+    figure: go.Figure = figures.of_plot(plot)
+    figure.update_yaxes(rangemode="normal")  # the gain is small beside the score
+    figures.show(figure, "ref.steps", name)
     frame.quiet(told_walk(found.steps))
     rows = [(each.step, each.wfm, each.f1_3px) for each in found.steps]
     figures.csv_button(("step", "wfm", "f1_3px"), rows, "ref.steps.csv", name)

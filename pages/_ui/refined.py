@@ -71,9 +71,10 @@ def show_forming(source: Source, result: RefineResult, chosen: Chosen) -> None:
     key = f"{key_of(source, result, chosen)}/frames"
     html = resources.html(key, lambda: _player(result, chosen))
     st.iframe(html, height="content", alt=f"Refinement of {source.title}, step by step")
+    many = f" It is the first of the {result.samples} samples." if result.samples > 1 else ""
     frame.quiet(
         "Each moment shows the map that the network expects in the end. Unlike the frames of a "
-        "trajectory these are one walk: every step starts from the one before."
+        f"trajectory these are one walk: every step starts from the one before.{many}"
     )
 
 

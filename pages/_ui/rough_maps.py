@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 Labels = NDArray[np.uint8]
 Window = tuple[slice, slice]
 
-MODEL = "model"
-"""Choice of a rough map that an installed model draws."""
-
 
 @dataclass(frozen=True)
 class Rough:
@@ -87,9 +84,7 @@ def choose(source: Source, card: CheckpointCard, asked: str | None) -> Rough | N
     with right:
         own = inputs.upload_rough(source, image, card)
     makers, truth = fitting(card), results.truth_of(source, card)
-    options: dict[str, str] = {}
-    if makers:
-        options[MODEL] = "A model's map"
+    options = {name: f"Map by {each.title}" for name, each in makers.items()}
     if own is not None:
         options[OWN_ROUGH] = own.name
     if truth is not None:
@@ -108,10 +103,8 @@ def choose(source: Source, card: CheckpointCard, asked: str | None) -> Rough | N
         st.info(f"The link names rough map {errors.plain(asked)}, which is not here.")
     with left:
         picked = choosing.pick_listed(key, "Rough map", options)
-        if picked == MODEL:
-            titles = {name: each.title for name, each in makers.items()}
-            name = choosing.pick_listed(f"{key}.maker", "Model of the rough map", titles)
-            return Rough(maker=makers[name])
+    if picked in makers:
+        return Rough(maker=makers[picked])
     if picked == OWN_ROUGH and own is not None:
         return Rough(own=own.path)
     return Rough(case=_case(picked), truth=truth)

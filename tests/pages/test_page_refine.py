@@ -62,7 +62,7 @@ def test_a_models_map_is_refined_without_a_click(open_page: OpenPage) -> None:
     assert "3 steps, guidance 2, seed 0" in shown
     assert "made up" in shown
     assert "idgbr-buildings" in shown
-    assert app.selectbox(key="rough.w.idgbr-buildings.maker").options == ["Tiny buildings"]
+    assert app.selectbox(key="rough.w.idgbr-buildings").options[0] == "Map by Tiny buildings"
 
 
 def test_the_error_is_shown_by_frequency_and_along_the_walk(open_page: OpenPage) -> None:
