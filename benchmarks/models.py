@@ -33,6 +33,7 @@ PAGE = ROOT / "docs" / "studies.md"
 CONFIGS = ROOT / "configs"
 PEERS = Path("build") / "peers"
 PRETRAINING = Path("build") / "pretraining"
+WILDFIRE = Path("build") / "wildfire"
 SEEDS = (1, 2)
 REFINERS = {
     "idgbr-buildings": "idgbr-buildings.yaml",
@@ -103,6 +104,11 @@ def train_multitask() -> Iterable[Command]:
         yield ("n2m_core", "train", str(CONFIGS / "n2m-multitask.yaml"), "--resume")
 
 
+def train_wildfire() -> Iterable[Command]:
+    """The rows of the paper for one fire; the script trains what is missing."""
+    yield ("benchmarks.wildfire", "--train")
+
+
 def train_refinement() -> Iterable[Command]:
     """The refiner and its peer of one pass."""
     for name, config in REFINERS.items():
@@ -129,6 +135,7 @@ JOBS: dict[str, Job] = {
     "pretraining": Job(("--report",), lambda: cards(PRETRAINING), train_pretraining),
     "multitask": Job((), lambda: cards(registry()), train_multitask),
     "landsat": Job((), lambda: cards(registry())),
+    "wildfire": Job((), lambda: cards(WILDFIRE), train_wildfire),
     "refinement": Job((), lambda: cards(registry()), train_refinement),
     "fusion": Job((), read_fusion, train_fusion),
     "full_size": Job((), lambda: sorted((ROOT / "n2m_core" / "models").rglob("*.py"))),

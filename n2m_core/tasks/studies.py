@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from n2m_core.errors import DatasetError
-from n2m_core.tasks import fusion_tables, refinement_tables, study_tables
+from n2m_core.tasks import change_tables, fusion_tables, refinement_tables, study_tables
 from n2m_core.tasks.study_tables import Json, Shown
 
 
@@ -108,7 +108,14 @@ STUDIES = (
         "Landsat, 30 m",
         "What is left of the change maps far from the resolution that they learned at?",
         "python -m benchmarks.landsat",
-        study_tables.landsat,
+        change_tables.landsat,
+    ),
+    Study(
+        "wildfire",
+        "Wildfire, as published",
+        "How near do the paper's rows for one fire come with 35 tiles and the compact network?",
+        "python -m benchmarks.wildfire",
+        change_tables.wildfire,
     ),
     Study(
         "refinement",

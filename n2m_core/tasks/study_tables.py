@@ -7,11 +7,9 @@ in words follows from the values too.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from n2m_core.normalize import FAR
 
 Json = dict[str, Any]
 
@@ -300,44 +298,6 @@ def multitask(raw: Json, score: str) -> Shown:
     )
     plots = (Plot("Weights of the losses", "step", "weight", lines),) if raw["weights"] else ()
     return Shown((*told, measured_on(raw)), tuple(tables), plots)
-
-
-def landsat(raw: Json, score: str) -> Shown:
-    """Scores of the labelled pixels by checkpoint and choice of bands."""
-    formula = raw["without_learning"]
-    places = [each["name"] for each in formula["per_tile"]]
-    entries = [
-        *(({"bands": "", **each}) for each in raw["checkpoints"]),
-        {"checkpoint": formula["name"], "bands": "all", **formula},
-    ]
-    rows = tuple(
-        (
-            each["checkpoint"],
-            each["bands"],
-            f"{each['target']['f1']:.3f}",
-            f"{each['target']['iou']:.3f}",
-            *(f"{tile['f1']:.3f}" for tile in each["per_tile"]),
-        )
-        for each in entries
-    )
-    header = ("map by", "bands", "target F1", "target IoU", *(f"F1 {name}" for name in places))
-    notes = [f"Pixels of {raw['resolution_m']} m are taken for the size that the weights know."]
-    if raw["checkpoints"]:
-        flat = raw["checkpoints"][0]["all_positive"]["f1"]
-        notes.append(f"A map of nothing but change would score F1 {flat:.3f}.")
-        notes += _gathered(note for each in raw["checkpoints"] for note in each["notes"])
-    return Shown((*notes, measured_on(raw)), (Table("Labelled pixels", header, rows, "change"),))
-
-
-def _gathered(notes: Iterable[str]) -> list[str]:
-    """Notes of many images, each once; that images are unlike the weights' own is told once."""
-    told = list(notes)
-    far = [note for note in told if FAR in note]
-    found = list(dict.fromkeys(note for note in told if FAR not in note))
-    if far:
-        more = f" Much the same is true of {len(far) - 1} more." if len(far) > 1 else ""
-        found.append(far[0] + more)
-    return found
 
 
 def full_size(raw: Json, score: str) -> Shown:

@@ -127,6 +127,28 @@ def landsat() -> dict[str, Any]:
     }
 
 
+def wildfire() -> dict[str, Any]:
+    scored = {
+        "checkpoint": "xview2-cd-compact",
+        "task": "change",
+        "parameters": 8_300_000,
+        "start": "checkpoints/n2m-buildings",
+        "steps": 1000,
+        "samples": 2000,
+        "mean": {"f1": 0.8, "iou": 0.7},
+        "target": {"f1": 0.6, "iou": 0.5},
+        "all_positive": {"f1": 0.1, "iou": 0.05},
+    }
+    published = {"row": "xView2 wildfire, CD", "mean_f1": 0.8691, "mean_iou": 0.7859}
+    return {
+        "machine": MACHINE,
+        "tile_px": 256,
+        "tiles": {"train": 35, "test": 12},
+        "rows": [{**published, **scored}],
+        "full_resolution": {**scored, "checkpoint": "n2m-wildfire"},
+    }
+
+
 def refined_maps(rough: float, main: float, iou_lost: float) -> list[dict[str, Any]]:
     """Rows of the rough maps and of what two refiners made of them."""
 
@@ -213,6 +235,6 @@ def full_size() -> dict[str, Any]:
 def write_all(folder: Path) -> Path:
     """Write the files of all studies but that of speed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (peers, pretraining, multitask, landsat, refinement, full_size):
+    for make in (peers, pretraining, multitask, landsat, wildfire, refinement, full_size):
         (folder / f"{make.__name__}.json").write_text(json.dumps(make()), encoding="utf-8")
     return folder

@@ -8,7 +8,7 @@ import study_files
 
 from n2m_core.errors import DatasetError
 from n2m_core.normalize import FAR
-from n2m_core.tasks import studies, study_tables
+from n2m_core.tasks import change_tables, studies
 from n2m_core.tasks.study_tables import Shown, spread
 
 BY_ID = {study.id: study for study in studies.STUDIES}
@@ -87,9 +87,25 @@ def test_landsat_shows_the_formula_beside_the_weights(folder: Path) -> None:
 
 def test_images_unlike_the_trainings_are_told_of_once() -> None:
     notes = ["a", f"One {FAR}: dark.", "a", f"Two {FAR}: bright."]
-    assert study_tables._gathered(notes) == [
+    assert change_tables._gathered(notes) == [
         "a", f"One {FAR}: dark. Much the same is true of 1 more."
     ]  # fmt: skip
+
+
+def test_the_wildfire_rows_stand_beside_the_published_ones(folder: Path) -> None:
+    scores, apart = of("wildfire", folder).tables
+    assert scores.rows[0] == (
+        "xView2 wildfire, CD", "0.8000", "0.7000", "0.6000", "0.5000", "0.1000"
+    )  # fmt: skip
+    assert scores.rows[1][:3] == ("xView2 wildfire, CD, published", "0.8691", "0.7859")
+    assert scores.rows[2][0] == "n2m-wildfire, the same pairs at full resolution"
+    assert apart.header == ("", "paper", "xView2 wildfire, CD")
+    assert (
+        "trained on",
+        "the whole train split of xBD",
+        "35 tiles of its test split",
+    ) in apart.rows
+    assert ("training", "200 epochs", "1000 steps, 2000 tiles seen") in apart.rows
 
 
 def test_claims_stand_beside_what_was_measured(folder: Path) -> None:

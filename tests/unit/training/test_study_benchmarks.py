@@ -10,15 +10,19 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import rasterio
 import study_files
 import yaml
 from affine import Affine
 from numpy.typing import NDArray
+from rasters import RasterFactory
 from test_supervised import write_config
 from tiny_models import untrained_network
 from tiny_multitask import save_both
 
+from n2m_core.checkpoints import ClassInfo
 from n2m_core.datasets.base import Sample
+from n2m_core.datasets.xview2 import Xview2Tiles
 from n2m_core.geo_image import GeoImage
 from n2m_core.models.storing import fp16_weights, save_network
 from n2m_core.training import runner
@@ -111,6 +115,28 @@ def test_multitask_says_what_is_missing(
     monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
     assert script("multitask").main([]) == 1
     assert "n2m train configs/n2m-multitask.yaml" in capsys.readouterr().out
+
+
+def test_pairs_of_the_fire_are_laid_out_as_published(
+    tmp_path: Path, write_raster: RasterFactory
+) -> None:
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for folder, bands in (("A", 3), ("B", 3), ("label", 1)):
+            (tmp_path / split / folder).mkdir(parents=True)
+            values = rng.integers(0, 2, (bands, 512, 512)) * 255
+            path = write_raster(values.astype(np.uint8), f"{split}{folder}.tif")
+            path.rename(tmp_path / split / folder / "00000012.tif")
+    wildfire = script("wildfire")
+    assert wildfire.lay_out(tmp_path, tmp_path / "xview2") == {"train": 1, "test": 1}
+    root, classes = tmp_path / "xview2" / "test", (ClassInfo("a", "#000"), ClassInfo("b", "#fff"))
+    (pair,) = Xview2Tiles(root, classes, task="change")
+    assert pair.after is not None
+    assert pair.image.pixels.shape == pair.after.pixels.shape == (3, 256, 256)
+    assert set(np.unique(pair.label)) == {0, 1}
+    with rasterio.open(tmp_path / "val" / "A" / "00000012.tif") as raster:
+        mean = raster.read().reshape(3, 256, 2, 256, 2).mean((2, 4))
+    assert np.abs(mean - pair.image.pixels).max() <= 1
 
 
 def test_otsu_cuts_between_two_groups() -> None:
