@@ -26,7 +26,7 @@ INTRODUCTION = """# Benchmarks
 `make bench` measures these figures, each by a script in `benchmarks/`, and writes this page. They
 are of the machine and the moment named under each title; ratios are measured within one run. A
 limit is what the project promises for two processor cores; where other work kept one of them busy,
-one thread was used.
+one thread was used. How good the models are is in [studies.md](studies.md).
 """
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -73,6 +74,9 @@ def lay_out(pairs: Path, layout: Path) -> dict[str, int]:
 
 def _copy(source: Path, target: Path) -> None:
     """Write a raster as PNG; its place on the ground is lost, as in the published tiles."""
+    if source.suffix == target.suffix:
+        shutil.copyfile(source, target)
+        return
     with rasterio.open(source) as raster:
         pixels = raster.read()
     assert pixels.max() < PIXEL_VALUES
