@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -90,29 +90,41 @@ def _metrics(card: CheckpointCard) -> None:
     if not card.metrics:
         frame.quiet("No measured score is on this card yet.")
         return
-    rows = []
-    for entry in card.metrics:
-        report = entry["report"]
-        target, mean, boundary = report["target"], report["mean"], report["boundary"]
-        rows.append(
-            (
-                results.scored_on(entry),
-                str(report["tiles"]),
-                results.number(target["f1"]),
-                results.number(target["iou"]),
-                results.number(mean["f1"]),
-                results.number(boundary["boundary_iou"]),
-            )
-        )
-    frame.table(
-        ("Scored on", "Tiles", "Target F1", "Target IoU", "Mean F1", "Boundary IoU"),
-        rows,
-        [""] * len(rows),
-    )
+    header, scores = _REFINED if card.task == "refine" else _MAPPED
+    rows = [
+        (results.scored_on(entry), str(entry["report"]["tiles"]), *scores(entry["report"]))
+        for entry in card.metrics
+    ]
+    frame.table(("Scored on", "Tiles", *header), rows, [""] * len(rows))
     with st.expander("The commands that print these numbers"):
         for entry in card.metrics:
             lines = [each for each in (entry.get("preparation"), entry["command"]) if each]
             st.code("\n".join(lines), language="bash", wrap_lines=True)
+
+
+def _mapped(report: dict[str, Any]) -> tuple[str, ...]:
+    """Scores of maps."""
+    target, mean, boundary = report["target"], report["mean"], report["boundary"]
+    values = (target["f1"], target["iou"], mean["f1"], boundary["boundary_iou"])
+    return tuple(map(results.number, values))
+
+
+def _refined(report: dict[str, Any]) -> tuple[str, ...]:
+    """Scores of rough maps and, behind the arrow, of the refined ones."""
+    return tuple(
+        " → ".join(results.number(report[which][block][key]) for which in ("rough", "refined"))
+        for block, key in (
+            ("mean", "f1"),
+            ("mean", "iou"),
+            ("boundary", "wfm"),
+            ("boundary", "f1_3px"),
+        )
+    )
+
+
+_MAPPED = (("Target F1", "Target IoU", "Mean F1", "Boundary IoU"), _mapped)
+_REFINED = (("Mean F1", "Mean IoU", "Weighted F", "Boundary F1, 3 px"), _refined)
+"""Columns of the table of scores; a refiner's say what became of the rough maps."""
 
 
 def _facts(card: CheckpointCard) -> None:

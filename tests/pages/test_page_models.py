@@ -75,6 +75,29 @@ def test_weights_that_fuse_have_cards_too(
     assert [each.value for each in app.subheader] == ["Fields"]
 
 
+def test_a_refiners_card_says_what_became_of_the_rough_maps(
+    open_page: OpenPage, checkpoints: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "n2m-buildings").symlink_to(checkpoints / "n2m-buildings")
+    tiny_checkpoints.write_tiny_refiner(tmp_path, "idgbr-tiny", of="n2m-buildings")
+    card = read_card("idgbr-tiny", root=tmp_path)
+    rough, refined = (
+        {"mean": {"f1": f1, "iou": f1 / 2}, "boundary": {"wfm": f1 / 3, "f1_3px": f1 / 4}}
+        for f1 in (0.6, 0.72)
+    )
+    report = {"tiles": 7, "rough": rough, "refined": refined}
+    metrics = ({"name": "a town", "command": "n2m evaluate refine", "report": report},)
+    card = dataclasses.replace(card, metrics=metrics, sampling_draws=3)
+    (tmp_path / "idgbr-tiny" / "card.json").write_text(card.to_json())
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+    app = open_page("8_Models")
+    assert not app.exception
+    shown = texts(app)
+    for each in ("0.600 → 0.720", "0.300 → 0.360", "0.200 → 0.240", "0.150 → 0.180"):
+        assert each in shown
+    assert "3 DDIM steps, guidance 2, mean of 3 draws" in shown
+
+
 def test_studies_are_shown_from_their_files(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
