@@ -23,7 +23,7 @@ def refinement(raw: Json, score: str) -> Shown:
     plots: list[Plot] = []
     told = []
     for entry in raw["sets"]:
-        told += [_verdict(raw, entry), _claim(raw, entry)]
+        told += [_verdict(raw, entry), *_rivals(raw, entry), _claim(raw, entry)]
         for rough in entry["rough"]:
             title = f"{_title(entry)} ({entry['tiles']} tiles): maps of {rough['name']}"
             tables.append(Table(title, _HEADER, _rows(rough["maps"]), "segment"))
@@ -125,6 +125,21 @@ def _verdict(raw: Json, entry: Json) -> str:
         f"{_met(is_won)}), and mean IoU by {worst:+.1f} points where it does worst (at most "
         f"{allowed:g} may be lost: {_met(is_kept)})."
     )
+
+
+def _rivals(raw: Json, entry: Json) -> list[str]:
+    """How the refiners of other kinds do beside the diffusion, means over the rough models."""
+    diffusion = raw["networks"][0]["name"]
+    names = [row["name"] for row in entry["rough"][0]["maps"] if "gains" in row]
+    told = []
+    for name in names:
+        gains = [_of(rough, name)["gains"] for rough in entry["rough"]]
+        means = [_mean([each[key]["value"] for each in gains]) for key in ("f1_3px", "mean_iou")]
+        if name.startswith(f"{diffusion},") or None in means:
+            continue
+        edge, area = (100 * mean for mean in means if mean is not None)
+        told.append(f"{name} changes boundary F1 by {edge:+.1f} and mean IoU by {area:+.1f} points")
+    return [f"{_title(entry)}, beside it: {'; '.join(told)}."] if told else []
 
 
 def _met(is_met: bool) -> str:
