@@ -188,7 +188,12 @@ def measured(root: Path) -> Json:
 def config_digest(name: str) -> str:
     """Checksum of a configuration of the study; what was trained by another is another network."""
     path = CONFIGS / STUDY / f"{name}.yaml"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return digest(path) if path.is_file() else ""
+
+
+def digest(config: Path) -> str:
+    """Checksum of a configuration."""
+    return hashlib.sha256(config.read_bytes()).hexdigest()
 
 
 def joined(networks: list[Json], former: list[Json]) -> list[Json]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.__main__ import machine, write
-from benchmarks.peers import SETS, scored
+from benchmarks.peers import SETS, digest, scored
 from benchmarks.scores import Measurement
 from n2m_core import checkpoints
 from n2m_core.checkpoints import CARD, CheckpointCard
@@ -163,11 +163,6 @@ def measured(study: Study, sets: Sequence[Measurement]) -> Json:
         "validated_on": VALIDATION.root,
         "runs": runs,
     }
-
-
-def digest(config: Path) -> str:
-    """Checksum of a configuration."""
-    return hashlib.sha256(config.read_bytes()).hexdigest()
 
 
 def record(pretrained: Path) -> Json:

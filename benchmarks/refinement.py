@@ -48,7 +48,7 @@ from n2m_core.tasks.frequency import StepScore, step_scores
 from n2m_core.tasks.guided import refine_guided
 from n2m_core.tasks.mapping import check_task
 from n2m_core.tasks.one_pass import refine_once
-from n2m_core.tasks.refine import MAX_FRAMES, RefineParams
+from n2m_core.tasks.refine import MAX_FRAMES, RefineParams, Walk, chosen_walk
 from n2m_core.tasks.refine import run as refine
 from n2m_core.training.runner import TILE_PX
 
@@ -66,28 +66,6 @@ Maker = Callable[[GeoImage, Labels], Labels]
 
 
 @dataclass(frozen=True)
-class Walk:
-    """A way to draw a map by diffusion: DDIM steps, and draws whose mean it is."""
-
-    steps: int
-    draws: int = 1
-
-    @classmethod
-    def parsed(cls, text: str) -> Walk:
-        """Read STEPS or STEPSxDRAWS."""
-        return cls(*map(int, text.split("x", 1)))
-
-    def named(self, model: str) -> str:
-        """Say what it is."""
-        mean = f", mean of {self.draws} draws" if self.draws > 1 else ""
-        return f"{model}, {self.steps} step{'s' * (self.steps != 1)}{mean}"
-
-    def params(self, frames: int = 0) -> RefineParams:
-        """The parameters of a refinement."""
-        return RefineParams(steps=self.steps, samples=self.draws, frames=frames)
-
-
-@dataclass(frozen=True)
 class Refiners:
     """What is compared: the walks of the diffusion, main one first, and what stands beside it."""
 
@@ -98,12 +76,13 @@ class Refiners:
     @property
     def longest(self) -> Walk:
         """The walk of one draw with most steps, the main one if none has one draw."""
-        single = [walk for walk in self.walks if walk.draws == 1]
+        single = [walk for walk in self.walks if walk.samples == 1]
         return max(single, key=lambda walk: walk.steps, default=self.walks[0])
 
     def named(self, walk: Walk) -> str:
         """Name of a walk."""
-        return walk.named(self.model.card.id)
+        mean = f", mean of {walk.samples} draws" if walk.samples > 1 else ""
+        return f"{self.model.card.id}, {walk.steps} step{'s' * (walk.steps != 1)}{mean}"
 
     @property
     def makers(self) -> dict[str, Maker]:
@@ -117,7 +96,7 @@ class Refiners:
         return makers
 
     def _maker(self, walk: Walk) -> Maker:
-        params = walk.params()
+        params = RefineParams(*walk[:2], samples=walk.samples)
         return lambda image, rough: refine(image, rough, self.model, params).labels
 
 
@@ -125,7 +104,8 @@ def on_maps_of(name: str, rough: RoughMaker, samples: Sequence[Sample], those: R
     """Refine the maps of one rough model on a set by everything, and score all of it."""
     card, longest, makers = those.model.card, those.longest, those.makers
     main = next(iter(makers))
-    seen = longest.params(frames=min(MAX_FRAMES, longest.steps))
+    frames = min(MAX_FRAMES, longest.steps)
+    seen = RefineParams(*longest[:2], samples=longest.samples, frames=frames)
     before = ComparedMaps(card)
     after = {each: ComparedMaps(card) for each in makers}
     walks: list[list[StepScore]] = []
@@ -239,7 +219,7 @@ def measured(asked: argparse.Namespace) -> Json:
     check_task(model.card, "refine")
     names = asked.rough.split(",")
     rough = {name: open_rough(name, model, device=asked.device) for name in names}
-    walks = tuple(map(Walk.parsed, asked.walks.split(",")))
+    walks = tuple(parsed_walk(text, model.card) for text in asked.walks.split(","))
     those = Refiners(model, walks, found_one_pass(asked.one_pass, asked.device))
     left_out = []
     if those.one_pass is None:
@@ -263,6 +243,12 @@ def measured(asked: argparse.Namespace) -> Json:
         "cutoff": EDGE_CUTOFF,
         "sets": [on_set(each, rough, those, asked.tiles) for each in sets],
     }
+
+
+def parsed_walk(text: str, card: CheckpointCard) -> Walk:
+    """Read STEPS or STEPSxDRAWS; the guidance is the card's."""
+    steps, _, draws = text.partition("x")
+    return chosen_walk(RefineParams(int(steps), samples=int(draws or 1)), card)
 
 
 def tell(text: str) -> None:

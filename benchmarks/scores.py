@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -137,11 +138,14 @@ MEASUREMENTS: dict[str, tuple[Measurement, ...]] = {
 }
 
 
-def run(command: str) -> str:
-    """Run one `n2m` line and give what it printed."""
+def run(command: str, env: Mapping[str, str] | None = None) -> str:
+    """Run one `n2m` line and give what it printed; `env` is set beside what is."""
     words = [os.path.expandvars(word) for word in command.split()]
     done = subprocess.run(
-        [sys.executable, "-m", "n2m_core", *words[1:]], check=True, stdout=subprocess.PIPE
+        [sys.executable, "-m", "n2m_core", *words[1:]],
+        check=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **(env or {})},
     )
     return done.stdout.decode()
 

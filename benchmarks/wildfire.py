@@ -100,13 +100,7 @@ def scored(name: str) -> Json:
         f"n2m evaluate {card.task} --checkpoint {name} --dataset xview2 --root {LAYOUT} "
         "--split test --json"
     )
-    before, os.environ["N2M_CHECKPOINTS"] = os.environ.get("N2M_CHECKPOINTS"), str(TRAINED)
-    try:
-        report = json.loads(run(command))
-    finally:
-        del os.environ["N2M_CHECKPOINTS"]
-        if before is not None:
-            os.environ["N2M_CHECKPOINTS"] = before
+    report = json.loads(run(command, {"N2M_CHECKPOINTS": str(TRAINED)}))
     return {**described(card), "command": command, **{key: report[key] for key in KEPT}}
 
 

@@ -50,7 +50,7 @@ Uncertainty = Annotated[
     typer.Option(
         "--uncertainty",
         metavar="U.tif",
-        help="Also write how many samples differ from the map; needs --samples.",
+        help="Also write how many samples differ from the map; of several samples.",
     ),
 ]
 Truth = Annotated[
@@ -231,8 +231,8 @@ def refined_lines(payload: dict[str, Any]) -> list[str]:
     repair = payload["repair"]
     return [
         f"{payload['width']} x {payload['height']} px by {payload['checkpoint']} "
-        f"({payload['steps']} steps, guidance {payload['guidance']:g}, {payload['license']}) in "
-        f"{payload['seconds']:.1f} s; {payload['changed']:.1%} of the pixels changed class",
+        f"({payload['steps']} steps, guidance {payload['guidance']:g}, "
+        f"{payload['samples']} sample(s), {payload['license']}) in {payload['seconds']:.1f} s; {payload['changed']:.1%} of the pixels changed class",
         *class_table(payload["classes"]),
         *([] if repair is None else [_repair_line(repair)]),
         f"Wrote {', '.join(payload[name] for name in written if payload[name])}",

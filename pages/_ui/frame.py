@@ -100,8 +100,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], colors: Sequence
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = []
     for row, color in zip(rows, colors, strict=True):
-        swatch = f'<i class="n2m-swatch" style="background:{color}"></i>' if color else ""
-        cells = [swatch + escape(row[0]), *map(escape, row[1:])]
+        cells = [escape(cell) for cell in row]
+        if color:
+            word, *others = cells[0].split(" ")  # the colour never stands on a line of its own
+            swatch = f'<i class="n2m-swatch" style="background:{color}"></i>'
+            cells[0] = " ".join((f'<span class="n2m-whole">{swatch}{word}</span>', *others))
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     rows_html = f"<tr>{head}</tr>{''.join(body)}"
     st.html(f'<div class="n2m-scroll"><table class="n2m-table">{rows_html}</table></div>')

@@ -113,17 +113,12 @@ def _refined(report: dict[str, Any]) -> tuple[str, ...]:
     """Scores of rough maps and, behind the arrow, of the refined ones."""
     return tuple(
         " → ".join(results.number(report[which][block][key]) for which in ("rough", "refined"))
-        for block, key in (
-            ("mean", "f1"),
-            ("mean", "iou"),
-            ("boundary", "wfm"),
-            ("boundary", "f1_3px"),
-        )
+        for block, key in (("mean", "iou"), ("boundary", "wfm"), ("boundary", "f1_3px"))
     )
 
 
 _MAPPED = (("Target F1", "Target IoU", "Mean F1", "Boundary IoU"), _mapped)
-_REFINED = (("Mean F1", "Mean IoU", "Weighted F", "Boundary F1, 3 px"), _refined)
+_REFINED = (("Mean IoU", "Weighted F", "Boundary F1, 3 px"), _refined)
 """Columns of the table of scores; a refiner's say what became of the rough maps."""
 
 

@@ -93,7 +93,7 @@ def test_a_refiners_card_says_what_became_of_the_rough_maps(
     app = open_page("8_Models")
     assert not app.exception
     shown = texts(app)
-    for each in ("0.600 → 0.720", "0.300 → 0.360", "0.200 → 0.240", "0.150 → 0.180"):
+    for each in ("0.300 → 0.360", "0.200 → 0.240", "0.150 → 0.180"):
         assert each in shown
     assert "3 DDIM steps, guidance 2, mean of 3 draws" in shown
 
