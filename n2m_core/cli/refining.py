@@ -232,7 +232,8 @@ def refined_lines(payload: dict[str, Any]) -> list[str]:
     return [
         f"{payload['width']} x {payload['height']} px by {payload['checkpoint']} "
         f"({payload['steps']} steps, guidance {payload['guidance']:g}, "
-        f"{payload['samples']} sample(s), {payload['license']}) in {payload['seconds']:.1f} s; {payload['changed']:.1%} of the pixels changed class",
+        f"{payload['samples']} sample(s), {payload['license']}) in "
+        f"{payload['seconds']:.1f} s; {payload['changed']:.1%} of the pixels changed class",
         *class_table(payload["classes"]),
         *([] if repair is None else [_repair_line(repair)]),
         f"Wrote {', '.join(payload[name] for name in written if payload[name])}",
