@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from html import unescape
@@ -33,3 +34,11 @@ def texts(app: AppTest) -> str:
 def maps_of(app: AppTest) -> list[str]:
     """The HTML of every map on a page."""
     return [each.proto.srcdoc for each in app.get("iframe")]
+
+
+def rows_of(app: AppTest) -> list[list[str]]:
+    """What the cells of every table row on a page say, without their marks and swatches."""
+    return [
+        [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td.*?>(.*?)</td>", row)]
+        for row in re.findall(r"<tr.*?>(.*?)</tr>", texts(app), flags=re.DOTALL)
+    ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page_runs import OpenPage, maps_of, settle, texts
+from page_runs import OpenPage, maps_of, rows_of, settle, texts
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -62,7 +62,8 @@ def test_threshold_moves_the_areas_without_a_new_pass(open_page: OpenPage) -> No
     app = open_page(PAGE)
 
     def building_share() -> float:
-        return float(re.findall(r"building</td>.*?([\d.]+) %", texts(app))[0])
+        (share,) = (row[2] for row in rows_of(app) if row[:1] == ["building"] and "%" in row[2])
+        return float(share.removesuffix("%"))
 
     app.slider(key="seg.w.threshold").set_value(0.95)
     settle(app.run())
