@@ -81,14 +81,15 @@ def registry() -> Path:
 
 def train_peers() -> Iterable[Command]:
     """The trainings of the short study, but for what its file has already."""
-    from benchmarks.peers import measured_seeds  # loads PyTorch, which a plan does without
+    # Loads PyTorch, which a plan does without.
+    from benchmarks.peers import configurations, measured_seeds
 
     known = measured_seeds()
     yield ("n2m_core", "pretrain", str(CONFIGS / "pretrain" / "ddpm-cd-denoise.yaml"), "--resume")
     for seed in SEEDS:
-        for config in sorted((CONFIGS / "peers").glob("*.yaml")):
-            is_here = (PEERS / f"{config.stem}-seed{seed}" / "card.json").is_file()
-            if not is_here and seed not in known.get(config.stem, ()):
+        for name, config in configurations().items():
+            is_here = (PEERS / f"{name}-seed{seed}" / "card.json").is_file()
+            if not is_here and seed not in known.get(name, ()):
                 yield ("n2m_core", "train", str(config), "--seed", str(seed), "--resume")
 
 

@@ -3,9 +3,10 @@
     python -m benchmarks.peers FOLDER
 
 FOLDER holds the checkpoints that `n2m train configs/peers/<name>.yaml --seed N` wrote there
-(N2M_CHECKPOINTS=FOLDER), two seeds or more of each. They may be trained in parts: what an earlier
-run measured of the same configuration, and FOLDER does not hold, stays in the file. Real imagery is
-read below $N2M_DATA, held-out scenes are made in build/held_out. Writes `benchmarks/peers.json`.
+(N2M_CHECKPOINTS=FOLDER), two seeds or more of each; what `configs/peers/tried/` holds changes one
+thing of a network of the study. They may be trained in parts: what an earlier run measured of the
+same configuration, and FOLDER does not hold, stays in the file. Real imagery is read below
+$N2M_DATA, held-out scenes are made in build/held_out. Writes `benchmarks/peers.json`.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from n2m_core.checkpoints import CheckpointCard, LoadedModel
 from n2m_core.datasets.base import Sample
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
+from n2m_core.training.config import load_config
 from n2m_core.training.runner import TILE_PX
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "peers.json"
-CONFIGS = HERE.parent / "configs"
-STUDY = "peers"
-"""Folder of the study's configurations; a card names it."""
+STUDY = HERE.parent / "configs" / "peers"
+"""Configurations of the study; those below `tried/` name the one that they change, and how."""
+TRIED = "tried"
 REPEATS = 5
 SETS = (
     Measurement(
@@ -59,13 +61,20 @@ SCORES = ("mean_f1", "mean_iou", "target_f1", "target_iou", "boundary_iou")
 Json = dict[str, Any]
 
 
+def configurations() -> dict[str, Path]:
+    """The configurations of the study by name, those of equal conditions first."""
+    equal, tried = sorted(STUDY.glob("*.yaml")), sorted((STUDY / TRIED).glob("*.yaml"))
+    return {path.stem: path for path in (*equal, *tried)}
+
+
 def studied(root: Path) -> dict[str, list[CheckpointCard]]:
     """Cards of the study's checkpoints by the name of their configuration, in order of seeds."""
+    configs = configurations()
     found: dict[str, list[CheckpointCard]] = {}
     for card in checkpoints.list_cards(root):
-        config = Path(card.training.config)
-        if config.parent.name == STUDY:
-            found.setdefault(config.stem, []).append(card)
+        name = Path(card.training.config).stem
+        if name in configs:
+            found.setdefault(name, []).append(card)
     return {
         name: sorted(cards, key=lambda card: card.training.seed) for name, cards in found.items()
     }
@@ -169,6 +178,8 @@ def measured(root: Path) -> Json:
         networks.append(
             {
                 "name": name,
+                "title": first.title,
+                "tried": changed(name),
                 "task": first.task,
                 "network": first.backbone,
                 "config_sha256": config_digest(name),
@@ -185,10 +196,22 @@ def measured(root: Path) -> Json:
     return {"machine": machine(), "threads": threads, "networks": networks}
 
 
+def changed(name: str) -> str:
+    """The network of equal conditions that a tried one changes; nothing for that one itself."""
+    configs = {stem: load_config(path) for stem, path in configurations().items()}
+    own = configs[name]
+    equal = next(
+        stem
+        for stem, each in configs.items()
+        if (each.task, each.network.variant) == (own.task, own.network.variant)
+    )
+    return "" if equal == name else equal
+
+
 def config_digest(name: str) -> str:
     """Checksum of a configuration of the study; what was trained by another is another network."""
-    path = CONFIGS / STUDY / f"{name}.yaml"
-    return digest(path) if path.is_file() else ""
+    path = configurations().get(name)
+    return digest(path) if path else ""
 
 
 def digest(config: Path) -> str:
@@ -262,7 +285,7 @@ def main(words: list[str]) -> int:
         print("Give the folder of the trained checkpoints: python -m benchmarks.peers FOLDER")
         return 1
     if not studied(Path(words[0])):
-        print(f"{words[0]} holds no checkpoint that a configuration of configs/{STUDY}/ made.")
+        print(f"{words[0]} holds no checkpoint that a configuration of configs/{STUDY.name}/ made.")
         return 1
     results = measured(Path(words[0]))
     results["networks"] = joined(results["networks"], former_networks())

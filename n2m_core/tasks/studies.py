@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from n2m_core.errors import DatasetError
-from n2m_core.tasks import change_tables, fusion_tables, refinement_tables, study_tables
+from n2m_core.tasks import (
+    change_tables,
+    fusion_tables,
+    peer_tables,
+    refinement_tables,
+    study_tables,
+)
 from n2m_core.tasks.study_tables import Json, Shown
 
 
@@ -84,7 +90,7 @@ STUDIES = (
         "Peers",
         "Which design learns most from the same data in the same short time?",
         "python -m benchmarks.peers build/peers",
-        study_tables.peers,
+        peer_tables.peers,
         has_scores=True,
     ),
     Study(

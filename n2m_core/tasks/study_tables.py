@@ -21,16 +21,6 @@ SCORES = {
     "boundary_iou": "boundary IoU",
 }
 TASKS = {"segment": "segmentation", "change": "change"}
-PEERS_HOW = (
-    "Every network was trained by the same code on the same data, crops and augmentation for "
-    "the same steps, from random weights. The study is short: it ranks what these designs learn "
-    "quickly from little, not what each can reach. Rank is by mean F1, mean IoU breaks ties; "
-    "target is the class that is looked for, in change built and demolished together. Seconds "
-    "are the median over passes of one 256 px tile (a pair in change) in turn, memory is the "
-    "most that a pass needs beside the weights, GFLOP counts two operations a multiply-add."
-)
-TIE = 4
-"""Decimals that scores are compared at: those of a published table in per cent."""
 
 
 @dataclass(frozen=True)
@@ -81,122 +71,14 @@ def spread(values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
 
 
-def ranked(scores: dict[str, tuple[float, float]]) -> dict[str, int]:
-    """Rank by mean F1, mean IoU breaks ties; what is equal in both shares its rank.
-
-    Args:
-        scores: (mean F1, mean IoU) by name.
-
-    Returns:
-        Rank by name, 1 for the best.
-    """
-    rounded = {name: tuple(round(s, TIE) for s in pair) for name, pair in scores.items()}
-    return {name: 1 + sum(o > own for o in rounded.values()) for name, own in rounded.items()}
-
-
 def measured_on(raw: Json) -> str:
     """Say when and on what a study was measured."""
     at = raw["machine"]
     return f"Measured {at['date']} on {at['processor']}, PyTorch {at['torch']}."
 
 
-def peers(raw: Json, score: str) -> Shown:
-    """The ranking of every set, and what the networks cost."""
-    tables: list[Table] = []
-    plots: list[Plot] = []
-    for task, name in TASKS.items():
-        networks = [each for each in raw["networks"] if each["task"] == task]
-        if not networks:
-            continue
-        for number, entry in enumerate(networks[0]["sets"]):
-            title = f"{name.capitalize()}: {entry['name']}"
-            tables.append(Table(title, *_ranking(networks, number), task))
-            values = [each["sets"][number]["scores"][score] for each in networks]
-            names = tuple(each["name"] for each in networks)
-            line = _points(SCORES[score], names, values)
-            plots.append(Plot(title, "network", SCORES[score], (line,), task))
-        header = (
-            "network",
-            "design",
-            "million weights",
-            "GFLOP",
-            "seconds",
-            "memory, MB",
-            "seeds",
-            "steps",
-        )
-        rows = tuple(
-            (
-                each["name"],
-                each["network"],
-                f"{each['parameters'] / 1e6:.2f}",
-                f"{each['gflop_per_tile']:.2f}",
-                f"{each['seconds_per_tile']:.3f}",
-                f"{each['peak_mb']:.0f}",
-                ", ".join(map(str, each["seeds"])),
-                ", ".join(map(str, sorted(set(each["steps"])))),
-            )
-            for each in networks
-        )
-        tables.append(Table(f"{name.capitalize()}: what the networks cost", header, rows, task))
-    notes = (*_verdicts(raw["networks"]), PEERS_HOW, measured_on(raw), *_timed(raw["networks"]))
-    return Shown(notes, tuple(tables), tuple(plots))
-
-
-def _timed(networks: list[Json]) -> list[str]:
-    """Say which costs were not measured together; nothing when all were."""
-    runs: dict[str, list[str]] = {}
-    for each in networks:
-        runs.setdefault(each["timed"], []).append(each["name"])
-    if len(runs) == 1:
-        return []
-    parts = "; ".join(f"{when}: {', '.join(names)}" for when, names in sorted(runs.items()))
-    return [f"Seconds compare within one run alone. {parts}."]
-
-
-def _ranking(
-    networks: list[Json], number: int
-) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """Header and rows of one set, the best network first."""
-    found = {each["name"]: each["sets"][number]["scores"] for each in networks}
-    means = {
-        name: (statistics.mean(s["mean_f1"]), statistics.mean(s["mean_iou"]))
-        for name, s in found.items()
-    }
-    ranks = ranked(means)
-    rows = tuple(
-        (str(ranks[name]), name, *(spread(found[name][key]) for key in SCORES))
-        for name in sorted(found, key=lambda name: (ranks[name], name))
-    )
-    return ("rank", "network", *SCORES.values()), rows
-
-
-def _verdicts(networks: list[Json]) -> list[str]:
-    """Who wins on target F1 averaged over the sets of a task, and by how much."""
-    told = []
-    for task, name in TASKS.items():
-        means = {
-            each["name"]: statistics.mean(
-                statistics.mean(entry["scores"]["target_f1"]) for entry in each["sets"]
-            )
-            for each in networks
-            if each["task"] == task
-        }
-        ours = {n: value for n, value in means.items() if n.startswith("n2m-")}
-        others = {n: value for n, value in means.items() if n not in ours}
-        if ours and others:
-            best, rival = max(ours, key=ours.__getitem__), max(others, key=others.__getitem__)
-            points = 100 * (ours[best] - others[rival])
-            is_won = points > 0
-            told.append(
-                f"{name.capitalize()}: averaged over the sets, "
-                f"{best if is_won else rival} is ahead of {rival if is_won else best} by "
-                f"{abs(points):.1f} points of target F1."
-            )
-    return told
-
-
-def _points(name: str, names: tuple[str, ...], values: list[list[float]]) -> Line:
+def points(name: str, names: tuple[str, ...], values: list[list[float]]) -> Line:
+    """A row of named points: the mean over seeds with the lowest and the highest."""
     return Line(
         name,
         names,
@@ -218,7 +100,7 @@ def pretraining(raw: Json, score: str) -> Shown:
         for start in starts:
             values = [_of(runs, start, share, number, score) for share in shares]
             known = [(n, v) for n, v in zip(names, values, strict=True) if v]
-            lines.append(_points(start, tuple(n for n, _ in known), [v for _, v in known]))
+            lines.append(points(start, tuple(n for n, _ in known), [v for _, v in known]))
             rows.append((start, *(spread(v) if v else "-" for v in values)))
         title = f"{entry['name']}: {SCORES[score]} by share of the labels"
         tables.append(Table(title, ("start", *names), tuple(rows), "segment"))

@@ -22,9 +22,11 @@ def entry(name: str, *values: float) -> dict[str, Any]:
     return {"name": name, "commands": [], "scores": {key: list(values) for key in KEYS}}
 
 
-def peer(name: str, task: str, *values: float) -> dict[str, Any]:
+def peer(name: str, task: str, *values: float, tried: str = "") -> dict[str, Any]:
     return {
         "name": name,
+        "title": f"{name}, in words",
+        "tried": tried,
         "task": task,
         "network": "a design",
         "timed": "2026-01-02 on a processor",
@@ -42,6 +44,8 @@ def peers() -> dict[str, Any]:
     networks = [
         peer("n2m-buildings-short", "segment", 0.5, 0.6),
         peer("unet-buildings", "segment", 0.56, 0.58),
+        peer("n2m-buildings-muon", "segment", 0.6, 0.6, tried="n2m-buildings-short"),
+        peer("n2m-buildings-late", "segment", 0.5, 0.5, tried="n2m-buildings-short"),
         peer("n2m-change-short", "change", 0.4),
         peer("siamese-unet-change", "change", 0.3),
     ]

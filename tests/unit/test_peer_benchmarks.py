@@ -16,7 +16,7 @@ from PIL import Image
 from tiny_models import drawn_scene, save_tiny, segmenter
 
 from n2m_core import checkpoints
-from n2m_core.tasks import study_tables
+from n2m_core.tasks import peer_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = ("mean_f1", "mean_iou", "target_f1", "target_iou", "boundary_iou")
@@ -40,7 +40,7 @@ def save_studied(root: Path, config: str, seeds: tuple[int, ...]) -> None:
 
 def test_rank_is_by_mean_f1_and_iou_breaks_ties() -> None:
     scores = {"a": (0.7, 0.5), "b": (0.8, 0.6), "c": (0.7, 0.55), "d": (0.70001, 0.5)}
-    assert study_tables.ranked(scores) == {"b": 1, "c": 2, "a": 3, "d": 3}
+    assert peer_tables.ranked(scores) == {"b": 1, "c": 2, "a": 3, "d": 3}
 
 
 def test_memory_is_what_is_held_at_once(peers: ModuleType) -> None:
@@ -65,6 +65,12 @@ def test_checkpoints_of_the_study_are_grouped_by_configuration(
     assert [card.training.seed for card in groups["unet-buildings"]] == [1, 2]
 
 
+def test_what_was_tried_names_the_network_that_it_changes(peers: ModuleType) -> None:
+    assert peers.changed("n2m-buildings-no-noise") == "n2m-buildings-short"
+    assert peers.changed("segformer-buildings-muon") == "segformer-buildings"
+    assert peers.changed("segformer-buildings") == ""
+
+
 def test_the_study_is_measured_and_told_on_its_page(
     peers: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +87,7 @@ def test_the_study_is_measured_and_told_on_its_page(
     assert peers.main([str(tmp_path / "out")]) == 0
     (network,) = json.loads((tmp_path / "peers.json").read_text())["networks"]
     assert network["seeds"] == [1, 2]
+    assert network["tried"] == ""
     assert network["seconds_per_tile"] > 0
     assert network["peak_mb"] > 256 * 256 * 4 / 1e6
     (scores,) = network["sets"]

@@ -28,22 +28,37 @@ def of(name: str, folder: Path, score: str = "target_f1") -> Shown:
 
 def test_peers_are_ranked_by_their_means(folder: Path) -> None:
     found = of("peers", folder)
-    ranking = found.tables[0]
+    average, ranking, costs, _ = (table for table in found.tables if table.task == "segment")
+    assert average.rows[0][:2] == ("unet-buildings", "0.570 (0.560 to 0.580)")
     assert (ranking.title, ranking.task) == ("Segmentation: town", "segment")
     assert [row[:3] for row in ranking.rows] == [
         ("1", "unet-buildings", "0.570 (0.560 to 0.580)"),
         ("2", "n2m-buildings-short", "0.550 (0.500 to 0.600)"),
     ]
-    assert found.tables[1].rows[0][2:] == ("8.34", "6.32", "0.148", "62", "1, 2", "1500")
+    assert costs.rows[0][2:] == ("8.34", "6.32", "0.148", "62", "1, 2", "1500")
     line = found.plots[0].lines[0]
     assert line.y == pytest.approx((0.55, 0.57))
     assert (line.low, line.high) == ((0.5, 0.56), (0.6, 0.58))
 
 
 def test_the_winner_is_told_whoever_it_is(folder: Path) -> None:
-    segment, change, *_ = of("peers", folder).notes
+    segment, _, change, *_ = of("peers", folder).notes
     assert "unet-buildings is ahead of n2m-buildings-short by 2.0 points" in segment
     assert "n2m-change-short is ahead of siamese-unet-change by 10.0 points" in change
+
+
+def test_what_was_tried_is_told_beside_the_best_peer_and_not_ranked(folder: Path) -> None:
+    found = of("peers", folder)
+    assert found.notes[1].split(": ", 1)[1] == (
+        "n2m-buildings-muon is ahead of unet-buildings by 3.0 points of target F1; "
+        "unet-buildings is ahead of n2m-buildings-late by 7.0 points of target F1."
+    )
+    tried = next(table for table in found.tables if table.title.endswith("what was tried"))
+    assert [row[0] for row in tried.rows] == [
+        "n2m-buildings-muon", "n2m-buildings-short", "n2m-buildings-late",
+    ]  # fmt: skip
+    ranking = next(table for table in found.tables if table.title == "Segmentation: town")
+    assert not any("muon" in name for row in ranking.rows for name in row)
 
 
 def test_pretraining_shows_each_start_at_each_share(folder: Path) -> None:

@@ -18,6 +18,7 @@ from n2m_core.training.pretrain import PretrainConfig
 from n2m_core.training.strict_yaml import read_strict
 
 STUDY = {path.stem: load_config(path) for path in sorted((CONFIGS / "peers").glob("*.yaml"))}
+TRIED = {p.stem: load_config(p) for p in sorted((CONFIGS / "peers" / "tried").glob("*.yaml"))}
 OURS = {"segment": "starts/n2m-buildings-clean", "change": "starts/n2m-change-places"}
 REFERENCE = {"segment": "n2m-buildings-short", "change": "n2m-change-short"}
 SAME = (
@@ -54,6 +55,15 @@ def test_the_study_differs_in_the_network_alone(name: str) -> None:
     assert config.optimizer == reference.optimizer
     assert config.optimizer.steps == 500
     assert config.init_from is None
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_what_was_tried_keeps_data_and_steps(name: str) -> None:
+    config = TRIED[name]
+    reference = STUDY[REFERENCE[config.task]]
+    assert blocks(config, SAME) == blocks(reference, SAME)
+    assert config.optimizer.steps == reference.optimizer.steps
+    assert config not in STUDY.values()
 
 
 @pytest.mark.parametrize("name", REFERENCE.values())
