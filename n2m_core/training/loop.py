@@ -33,6 +33,9 @@ from n2m_core.training.muon import Muon
 
 SAVE_EVERY_S = 120.0
 CURVE_EVERY = 20
+BESIDE_RATE = 20.0
+"""How much faster than a network what is learned beside it goes: a few hundred steps at a network's
+rate would leave a balance of losses where it began."""
 STATE = "state.pt"
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -120,7 +123,7 @@ class AbstractTrainer(ABC, Generic[Network]):
         learned = [each for each in self.beside.parameters() if each.requires_grad]
         if learned:
             group = {"params": learned, "weight_decay": 0.0, "orthogonal": False}
-            self.optimizer.add_param_group(group)
+            self.optimizer.add_param_group(group | {"rate_factor": BESIDE_RATE})
         self.step, self.seconds = 0, 0.0
         self.told: dict[str, float] = {}  # more columns of the learning curve
 
@@ -201,7 +204,7 @@ class AbstractTrainer(ABC, Generic[Network]):
         opt = self.options
         loss = self.loss(min(1.0, self.step / opt.ease_in_steps) if opt.ease_in_steps else 1.0)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self._rate() * group.get("rate_factor", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), opt.clip_norm)

@@ -67,8 +67,8 @@ def test_checkpoints_of_the_study_are_grouped_by_configuration(
 
 def test_what_was_tried_names_the_network_that_it_changes(peers: ModuleType) -> None:
     assert peers.changed("n2m-buildings-no-noise") == "n2m-buildings-short"
-    assert peers.changed("segformer-buildings-muon") == "segformer-buildings"
-    assert peers.changed("segformer-buildings") == ""
+    assert peers.changed("upernet-buildings-muon") == "upernet-buildings"
+    assert peers.changed("upernet-buildings") == ""
 
 
 def test_the_study_is_measured_and_told_on_its_page(

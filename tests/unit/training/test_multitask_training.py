@@ -139,6 +139,19 @@ def test_a_broken_and_resumed_run_equals_an_unbroken_one(tmp_path: Path, kind: s
     assert second.balance.weights["segment"] != 1.0
 
 
+def test_a_balance_comes_to_rest_within_a_short_run_at_a_networks_rate(tmp_path: Path) -> None:
+    """Without its own rate s could move by the sum of the schedule, here .04, and no more."""
+    steps = {"steps": 100, "batch_size": 1, "learning_rate": 8e-4, "warmup_steps": 1}
+    config = load_multitask(write_both(tmp_path, {"optimizer": steps}))
+    trainer = MultiTaskTrainer(config, tmp_path, RunParams(tmp_path / "run"))
+    losses = {"segment": torch.tensor(0.25), "change": torch.tensor(0.5)}
+    trainer.loss = lambda strength: trainer.balance(losses)  # type: ignore[method-assign]  # known
+    for _ in range(100):
+        trainer.one_step()
+    assert trainer.balance.weights["segment"] == pytest.approx(2.0, rel=0.1)
+    assert trainer.balance.weights["change"] == pytest.approx(1.0, rel=0.1)
+
+
 def test_fixed_weights_multiply_the_losses_and_stay() -> None:
     balance = LossBalance({"segment": 2.0, "change": 0.5}, is_learned=False)
     total = balance({"segment": torch.tensor(3.0), "change": torch.tensor(4.0)})
