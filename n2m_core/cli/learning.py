@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,10 +60,11 @@ def train(
 
     kind = kind_of(config)
     name = kind.load(config, seed=seed).id
-    run = _run_params(name, is_resumed, max_minutes, device)
     root = places.checkpoints_root()
-    summary = kind.train(config, run, checkpoints=root, seed=seed, progress=output.progress)
-    _report(output, name, summary.checkpoint, summary)
+    with _run(name, is_resumed, max_minutes, device) as run:
+        summary = kind.train(config, run, checkpoints=root, seed=seed, progress=output.progress)
+    if run.group.is_first:
+        _report(output, name, summary.checkpoint, summary)
 
 
 def pretrain(
@@ -80,17 +83,23 @@ def pretrain(
     from n2m_core.training.strict_yaml import read_strict
 
     wanted = read_strict(config, PretrainConfig)
-    run = _run_params(wanted.id, is_resumed, max_minutes, device)
-    summary = run_pretraining(config, run, out=PRETRAINED, progress=output.progress)
-    _report(output, wanted.id, summary.folder, summary)
+    with _run(wanted.id, is_resumed, max_minutes, device) as run:
+        summary = run_pretraining(config, run, out=PRETRAINED, progress=output.progress)
+    if run.group.is_first:
+        _report(output, wanted.id, summary.folder, summary)
 
 
-def _run_params(name: str, is_resumed: bool, max_minutes: float | None, device: str) -> RunParams:
-    """Say where a run keeps its state, and for how long and where it runs."""
+@contextlib.contextmanager
+def _run(
+    name: str, is_resumed: bool, max_minutes: float | None, device: str
+) -> Iterator[RunParams]:
+    """Say where a run keeps its state, for how long, where and with whom it runs."""
     from n2m_core.checkpoints import choose_device
     from n2m_core.training.loop import RunParams
+    from n2m_core.training.processes import joined
 
-    return RunParams(RUNS / name, is_resumed, max_minutes, str(choose_device(device)))
+    with joined(str(choose_device(device))) as (group, own):
+        yield RunParams(RUNS / name, is_resumed, max_minutes, own, group)
 
 
 def _report(

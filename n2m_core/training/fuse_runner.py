@@ -58,6 +58,8 @@ def train_fusion(
 
     every = config.validation.every if config.validation else 0
     result = trainer.train(validate if held else None, every, progress)
+    if not run.group.is_first:
+        return TrainSummary.elsewhere(checkpoints / config.id, result)
     weights = fp16_weights(result.model)
     card = describe(config, config_path, trainer, weights, result.minutes)
     folder = save_fusion(checkpoints, result.model, card, weights)
@@ -92,7 +94,7 @@ def describe(
             data=tuple(source.credit for source in trainer.sources),
             config=f"{config_path.parent.name}/{config_path.name}",
             steps=trainer.step,
-            samples=trainer.step * config.optimizer.batch_size,
+            samples=trainer.samples,
             seed=config.seed,
             device=device_name(trainer.device),
             minutes=round(minutes, 1),

@@ -13,7 +13,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -30,6 +30,7 @@ from n2m_core.models.network import channels_last
 from n2m_core.training.config import OptimizerConfig
 from n2m_core.training.curves import Curve
 from n2m_core.training.muon import Muon
+from n2m_core.training.processes import Group, Learner
 
 SAVE_EVERY_S = 120.0
 CURVE_EVERY = 20
@@ -54,12 +55,13 @@ class Credited(Protocol):
 
 @dataclass(frozen=True)
 class RunParams:
-    """How long to run, where, and whether to go on from a saved state."""
+    """How long to run, where, with whom, and whether to go on from a saved state."""
 
     folder: Path
     resume: bool = False
     max_minutes: float | None = None
     device: str = "cpu"
+    group: Group = field(default_factory=Group)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +82,14 @@ def build_optimizer(model: nn.Module, options: OptimizerConfig) -> torch.optim.O
     if options.kind == "muon":
         return Muon(learned, lr=rate, weight_decay=decay)
     return torch.optim.AdamW(learned, lr=rate, weight_decay=decay, fused=True)
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """Learning curves of a run: of the loss, and of the scores of validation."""
+
+    loss: Curve
+    scores: Curve
 
 
 class AbstractTrainer(ABC, Generic[Network]):
@@ -108,8 +118,8 @@ class AbstractTrainer(ABC, Generic[Network]):
         """
         self.name, self.options, self.run, self.sources = name, optimizer, run, tuple(sources)
         self.device = torch.device(run.device)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.rng = np.random.default_rng(seed)
+        self.generator = torch.Generator().manual_seed(run.group.seed(seed))
+        self.rng = np.random.default_rng(run.group.seed(seed))
         self.model = channels_last(model).to(self.device)
         self.average = AveragedModel(
             self.model,
@@ -124,8 +134,16 @@ class AbstractTrainer(ABC, Generic[Network]):
         if learned:
             group = {"params": learned, "weight_decay": 0.0, "orthogonal": False}
             self.optimizer.add_param_group(group | {"rate_factor": BESIDE_RATE})
+        self.learner = run.group.together(
+            Learner(lambda strength: self.loss(strength), self.model, self.beside)
+        )
         self.step, self.seconds = 0, 0.0
         self.told: dict[str, float] = {}  # more columns of the learning curve
+
+    @property
+    def samples(self) -> int:
+        """How many crops were seen so far, those of all processes together."""
+        return self.step * self.options.batch_size * self.run.group.size
 
     @abstractmethod
     def loss(self, strength: float) -> Tensor:
@@ -167,31 +185,46 @@ class AbstractTrainer(ABC, Generic[Network]):
         """
         if self.run.resume:
             self.load_state()
-        curve = Curve(self.run.folder / "curve.csv", self.step)
-        scores = Curve(self.run.folder / "validation.csv", self.step)
+        group = self.run.group
+        curves = self._curves() if group.is_first else None
         started = saved = time.monotonic()
         before = self.seconds
         self.model.train()
-        while self.step < self.options.steps:
+        is_over = self.step >= self.options.steps
+        while not is_over:
             loss = self.one_step()
             now = time.monotonic()
             self.seconds = before + now - started
-            if self.step % CURVE_EVERY == 0:
-                row = {"step": self.step, "loss": loss, "rate": self._rate(), "s": self.seconds}
-                row |= self.told
-                curve.add(row)
-                if progress:
-                    progress(self.step, self.options.steps, f"loss {loss:.3f}")
-            if validate and every and self.step % every == 0:
-                scores.add({"step": self.step, **validate(self.averaged(), self.step)})
-            if now - saved > SAVE_EVERY_S:
+            if curves:
+                self._tell(curves, loss, progress)
+                if validate and every and self.step % every == 0:
+                    row = {"step": self.step, **validate(self.averaged(), self.step)}
+                    curves.scores.add(row)
+            limit = self.run.max_minutes
+            is_late = limit is not None and now - started > 60 * limit
+            is_due, is_over = group.agreed(
+                now - saved > SAVE_EVERY_S, is_late or self.step >= self.options.steps
+            )
+            if is_due and not is_over:
                 self.save_state()
                 saved = now
-            if self.run.max_minutes is not None and now - started > 60 * self.run.max_minutes:
-                break
         self.save_state()
         finished = self.step >= self.options.steps
         return TrainResult(self.averaged(), self.step, self.seconds / 60, finished, self.sources)
+
+    def _curves(self) -> _Curves:
+        """Open the run's curves; a resumed run goes on in them."""
+        names = ("curve.csv", "validation.csv")
+        return _Curves(*(Curve(self.run.folder / name, self.step) for name in names))
+
+    def _tell(self, curves: _Curves, loss: float, progress: Progress | None) -> None:
+        """Say from time to time how the run stands."""
+        if self.step % CURVE_EVERY:
+            return
+        row = {"step": self.step, "loss": loss, "rate": self._rate(), "s": self.seconds}
+        curves.loss.add(row | self.told)
+        if progress:
+            progress(self.step, self.options.steps, f"loss {loss:.3f}")
 
     def _rate(self) -> float:
         """Learning rate of this step: linear warm-up, then a cosine to zero."""
@@ -202,11 +235,11 @@ class AbstractTrainer(ABC, Generic[Network]):
     def one_step(self) -> float:
         """Learn from one batch; gives its loss."""
         opt = self.options
-        loss = self.loss(min(1.0, self.step / opt.ease_in_steps) if opt.ease_in_steps else 1.0)
+        loss = self.learner(min(1.0, self.step / opt.ease_in_steps) if opt.ease_in_steps else 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate() * group.get("rate_factor", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), opt.clip_norm)
         self.optimizer.step()
         self.average.update_parameters(self.model)
@@ -223,6 +256,10 @@ class AbstractTrainer(ABC, Generic[Network]):
 
     def save_state(self) -> None:
         """Write everything a resumed run needs, whole or not at all."""
+        draws = (self.generator.get_state(), self.rng.bit_generator.state)
+        generators, rngs = zip(*self.run.group.gathered(draws), strict=True)
+        if not self.run.group.is_first:
+            return
         buffer = io.BytesIO()
         torch.save(
             {
@@ -233,8 +270,8 @@ class AbstractTrainer(ABC, Generic[Network]):
                 "average": self.average.state_dict(),
                 "beside": self.beside.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
-                "generator": self.generator.get_state(),
-                "rng": self.rng.bit_generator.state,
+                "generators": list(generators),
+                "rngs": list(rngs),
             },
             buffer,
         )
@@ -251,12 +288,18 @@ class AbstractTrainer(ABC, Generic[Network]):
             raise ConfigError(
                 f"{path} belongs to '{state['id']}', not to '{self.name}'; use another run folder."
             )
+        group = self.run.group
+        if len(state["rngs"]) != group.size:
+            raise ConfigError(
+                f"{path} belongs to a run of {len(state['rngs'])} processes, this one has "
+                f"{group.size}; go on with as many, or begin anew without --resume."
+            )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.beside.load_state_dict(state.get("beside", {}))
         self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        self.rng.bit_generator.state = state["rng"]
+        self.generator.set_state(state["generators"][group.rank])
+        self.rng.bit_generator.state = state["rngs"][group.rank]
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
 

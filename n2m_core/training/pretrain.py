@@ -154,6 +154,9 @@ def pretrain(
     trainer = Pretrainer(config, run)
     result = trainer.train(progress=progress)
     folder = out / config.id
+    summary = PretrainSummary(folder, result.steps, result.minutes, result.finished)
+    if not run.group.is_first:
+        return summary
     save_network(folder, result.model, fp16_weights(result.model))
     curve = run.folder / "curve.csv"
     if curve.exists():
@@ -165,7 +168,7 @@ def pretrain(
         "config": f"{config_path.parent.name}/{config_path.name}",
         "prediction": config.prediction,
         "steps": result.steps,
-        "samples": result.steps * config.optimizer.batch_size,
+        "samples": trainer.samples,
         "minutes": round(result.minutes, 1),
         "loss": round(float(np.mean(losses)), 5) if losses else None,
         "seed": config.seed,
@@ -174,7 +177,7 @@ def pretrain(
         "data": [asdict(source.credit) for source in result.sources],
     }
     write_bytes(folder / RECORD, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
-    return PretrainSummary(folder, result.steps, result.minutes, result.finished)
+    return summary
 
 
 def _build_denoiser(config: PretrainConfig) -> Noise2Map:

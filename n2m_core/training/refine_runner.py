@@ -89,6 +89,8 @@ def train(
 
     every = min((v.every for v in config.validation), default=0)
     result = trainer.train(validate if sets else None, every, progress)
+    if not run.group.is_first:
+        return TrainSummary.elsewhere(checkpoints / config.id, result)
     assert isinstance(result.model, Refiner)
     card = describe(config, config_path, result.model, trainer, result.minutes)
     folder = save_checkpoint(checkpoints, result.model, card, fp16_weights(result.model))
@@ -125,7 +127,7 @@ def describe(
             data=tuple(source.credit for source in trainer.sources),
             config=f"{config_path.parent.name}/{config_path.name}",
             steps=trainer.step,
-            samples=trainer.step * config.optimizer.batch_size,
+            samples=trainer.samples,
             seed=config.seed,
             device=device_name(trainer.device),
             minutes=round(minutes, 1),

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,6 +62,11 @@ class TrainSummary:
     steps: int
     minutes: float
     finished: bool
+
+    @classmethod
+    def elsewhere(cls, folder: Path, result: TrainResult[Any]) -> TrainSummary:
+        """Say where the first process of a run leaves its checkpoint."""
+        return cls(folder, result.steps, result.minutes, result.finished)
 
 
 def train(
@@ -148,7 +154,9 @@ def export(
     result: TrainResult[AbstractNetwork],
     checkpoints: Path,
 ) -> TrainSummary:
-    """Write the averaged network, its cards and its learning curves."""
+    """Write the averaged network, its cards and its learning curves; the first process alone."""
+    if not trainer.run.group.is_first:
+        return TrainSummary.elsewhere(checkpoints / exercises[0].config.id, result)
     first, *others = (
         describe(exercise, config_path, result.model, trainer, result.minutes)
         for exercise in exercises
@@ -196,7 +204,7 @@ def describe(
             data=tuple(source.credit for source in exercise.sources),
             config=f"{config_path.parent.name}/{config_path.name}",
             steps=trainer.step,
-            samples=trainer.step * config.optimizer.batch_size,
+            samples=trainer.samples,
             seed=config.seed,
             device=device_name(trainer.device),
             minutes=round(minutes, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from n2m_core.checkpoints import ClassInfo, DataCredit
 from n2m_core.datasets.base import Sample, Task
@@ -17,6 +19,8 @@ from n2m_core.datasets.opening import open_dataset
 from n2m_core.datasets.unlabelled import UnlabelledImages
 from n2m_core.datasets.xyz import XyzTiles
 from n2m_core.errors import ConfigError
+from n2m_core.geo_image import GeoImage
+from n2m_core.normalize import Normalization, to_model_range
 from n2m_core.training.augment import radiometric
 from n2m_core.training.config import AugmentConfig, SourceConfig
 from n2m_core.training.crops import Crop, Cropper, Rng, Tile
@@ -26,6 +30,8 @@ from n2m_core.training.scene_bank import scene_tiles
 
 BUILDING_CLASSES = (ClassInfo("background", "#000000"), ClassInfo("building", "#ffffff"))
 RGB = 3
+
+_log = logging.getLogger(__name__)
 
 
 def data_root() -> Path:
@@ -179,7 +185,12 @@ def _tiles(samples: Iterable[Sample], config: SourceConfig) -> list[Tile]:
         if resolution is None:
             raise ConfigError(f"Source '{config.name}' has no georeference; give its resolution_m.")
         dates = [sample.image] if sample.after is None else [sample.image, sample.after]
-        pixels = np.concatenate([date.pixels[:3] for date in dates])
+        if min(date.bands for date in dates) < RGB:
+            raise ConfigError(
+                f"Image '{sample.name}' of source '{config.name}' has fewer than three bands; "
+                "training takes red, green and blue. Give three bands, or leave it out with only."
+            )
+        pixels = np.concatenate([_eight_bit(date) for date in dates])
         label = sample.label.copy()
         for date in dates:
             label[~date.valid] = IGNORED
@@ -189,18 +200,34 @@ def _tiles(samples: Iterable[Sample], config: SourceConfig) -> list[Tile]:
 
 def _unlabelled_tiles(config: SourceConfig) -> list[Tile]:
     """Read images without labels; their labels count nowhere."""
-    tiles = []
+    tiles, passed_over = [], []
     for picture in UnlabelledImages(data_root() / config.root):
-        image = picture.image
-        resolution = image.resolution_m or config.resolution_m
-        is_wanted = not config.only or picture.name.startswith(config.only)
-        if not is_wanted or image.pixels.dtype != np.uint8 or image.bands < RGB:
+        if config.only and not picture.name.startswith(config.only):
             continue
+        image = picture.image
+        if image.bands < RGB:
+            passed_over.append(picture.name)
+            continue
+        resolution = image.resolution_m or config.resolution_m
         if resolution is None:
             raise ConfigError(f"Source '{config.name}' has no georeference; give its resolution_m.")
-        label = np.full(image.valid.shape, IGNORED, dtype=np.uint8)
-        tiles.append(Tile(image.pixels[:RGB], label, resolution))
+        # One value seen from every pixel: ten thousand of these fill no memory.
+        label = np.broadcast_to(np.uint8(IGNORED), image.valid.shape)
+        tiles.append(Tile(_eight_bit(image), label, resolution))
+    if passed_over:
+        _log.warning(
+            "source '%s': %d image(s) with fewer than three bands are left out, %s the first",
+            *(config.name, len(passed_over), passed_over[0]),
+        )
     return tiles
+
+
+def _eight_bit(image: GeoImage) -> NDArray[np.uint8]:
+    """Red, green and blue as a network will see them later, 0..255 [3, H, W]."""
+    if image.pixels.dtype == np.uint8:
+        return image.pixels[:RGB]
+    seen = to_model_range(image, Normalization())[:RGB]
+    return np.asarray(((seen + 1) * 127.5).round(), dtype=np.uint8)
 
 
 class CropMixer:

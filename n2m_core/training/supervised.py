@@ -253,12 +253,14 @@ def _fitted(name: str, value: Tensor, shape: torch.Size, added_bands: int) -> Te
     """Give a tensor in the shape of its namesake, None where there is no way."""
     if value.shape == shape:
         return value
+    if value.ndim != 4:
+        return None
     if added_bands:
         outputs, inputs, *kernel = value.shape
         if shape != (outputs, inputs + added_bands, *kernel):
             return None
         return torch.cat([value, value.new_zeros(outputs, added_bands, *kernel)], dim=1)
-    if value.ndim != 4 or shape[1] != 2 * value.shape[1]:
+    if shape[1] != 2 * value.shape[1]:
         return None
     if not name.startswith("head.logits"):
         return torch.cat([-value, value], dim=1) if shape[0] == value.shape[0] else None

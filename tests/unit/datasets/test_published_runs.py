@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from published_sets import write_idgbr, write_levir, write_spacenet7, write_whu, write_xview2
+from published_sets import (
+    write_aid,
+    write_idgbr,
+    write_levir,
+    write_spacenet7,
+    write_whu,
+    write_xview2,
+)
 from typer.testing import CliRunner
 
 from n2m_core import checkpoints
@@ -21,6 +28,7 @@ from n2m_core.models.noise2map import NetworkConfig, Noise2Map
 from n2m_core.training.config import load_config
 from n2m_core.training.supervised import RunParams, Trainer
 
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 TINY: dict[str, Any] = {
     "block_out_channels": [8, 8],
     "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
@@ -98,6 +106,33 @@ def test_a_published_set_trains_and_is_scored(
     report = json.loads(scored.stdout)
     assert report["tiles"] == tiles
     assert report["classes"][1]["support"] > 0
+
+
+def test_aid_teaches_a_backbone_that_training_starts_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "out"))
+    monkeypatch.setenv("N2M_DATA", str(tmp_path))
+    write_aid(tmp_path / "data" / "AID")
+    own = yaml.safe_load((CONFIGS / "pretrain" / "aid-paper.yaml").read_text(encoding="utf-8"))
+    own["network"] = {"variant": "compact", "overrides": COMPACT}
+    own["data"]["crop_px"] = 32
+    own["optimizer"] = {"steps": 1, "batch_size": 1}
+    (tmp_path / "aid.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
+    told = CliRunner().invoke(app, ["pretrain", "aid.yaml", "--device", "cpu", "--json"])
+    assert told.exit_code == 0, told.output
+    record = json.loads((tmp_path / "pretrained" / "aid-paper" / "pretraining.json").read_text())
+    assert [each["tiles"] for each in record["data"]] == [3]
+
+    root = write_whu(tmp_path / "data", size=64)
+    config = write_config(tmp_path, "whu", "segment", init_from="pretrained/aid-paper")
+    trained = CliRunner().invoke(app, ["train", str(config), "--device", "cpu", "--json"])
+    assert trained.exit_code == 0, trained.output
+    words = ["evaluate", "segment", "--checkpoint", "tiny", "--dataset", "whu", "--root", str(root)]
+    scored = CliRunner().invoke(app, [*words, "--split", "train", "--device", "cpu", "--json"])
+    assert scored.exit_code == 0, scored.output
+    assert checkpoints.read_card("tiny").training.init_from == "pretrained/aid-paper"
 
 
 def test_training_starts_from_a_backbone_folder(tmp_path: Path) -> None:

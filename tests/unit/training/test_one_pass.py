@@ -141,6 +141,16 @@ def test_weights_of_images_alone_make_nothing_of_the_rough_map_at_first() -> Non
             torch.testing.assert_close(wider(torch.cat([image, each], 1), t), wanted)
 
 
+def test_another_number_of_classes_leaves_the_last_layer_as_it_was() -> None:
+    plain = untrained_network("segment", 2)
+    wider = build(NetworkConfig("compact", 8, 5, overrides=plain.config.overrides))
+    before = {name: value.clone() for name, value in wider.head.state_dict().items()}
+    taken, tensors = take_weights(wider, plain, added_bands=5)
+    kept = [n for n, v in wider.head.state_dict().items() if torch.equal(v, before[n])]
+    assert sorted(kept) == ["logits.bias", "logits.weight"]
+    assert taken == tensors - 2
+
+
 def test_wrong_configurations_are_refused(tmp_path: Path) -> None:
     for changes in ({"noise": {"process": "gaussian"}}, {"task": "change"}):
         with pytest.raises(ConfigError, match="A rough map is refined for task segment"):

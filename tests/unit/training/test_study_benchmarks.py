@@ -161,16 +161,23 @@ def test_the_formula_finds_what_changed_and_not_the_light() -> None:
     assert landsat.scores([half], [sample]) == {"f1": pytest.approx(2 / 3), "iou": 0.5}
 
 
+def save_shared(root: Path) -> Path:
+    """The checkpoint of both tasks under the name that the study looks for."""
+    return save_both(root).rename(root / "n2m-multitask")
+
+
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The runner over a folder of its own, with a script that writes a file of multi-task."""
     module = script("models")
     folder = study_files.write_all(tmp_path / "benchmarks")
-    for name in module.JOBS:
+    for name in (*module.JOBS, "__main__"):
         (folder / f"{name}.py").write_text("")
     monkeypatch.setattr(module, "HERE", folder)
     monkeypatch.setattr(module, "PAGE", tmp_path / "docs" / "studies.md")
     monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.setenv("N2M_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     calls: list[tuple[str, ...]] = []
 
     def call(command: tuple[str, ...], where: Path | None = None) -> bool:
@@ -185,7 +192,7 @@ def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 def test_a_study_is_run_once_until_its_weights_change(
     models: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = save_both(tmp_path / "checkpoints")
+    folder = save_shared(tmp_path / "checkpoints")
     assert models.main(["multitask"]) == 0
     assert models.calls == [("benchmarks.multitask",)]
     assert models.main(["multitask"]) == 0
@@ -222,9 +229,39 @@ def test_an_unknown_study_is_an_error(
     assert "no study is called absent" in capsys.readouterr().err
 
 
-def test_training_comes_first_where_it_is_asked_for(models: ModuleType) -> None:
+def test_training_comes_first_where_it_is_asked_for(
+    models: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def call(command: tuple[str, ...], where: Path | None = None) -> bool:
+        models.calls.append(command)
+        if command[0] == "n2m_core":
+            save_shared(tmp_path / "checkpoints")
+        return True
+
+    monkeypatch.setattr(models, "call", call)
     assert models.main(["multitask", "--train"]) == 0
     first, second = models.calls
     assert first[:2] == ("n2m_core", "train")
     assert first[2].endswith("n2m-multitask.yaml")
     assert second == ("benchmarks.multitask",)
+
+
+def test_nothing_is_lost_where_weights_or_data_are_not_here(
+    models: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = {path: path.read_bytes() for path in models.HERE.glob("*.json")}
+    names = ["peers", "multitask", "wildfire", "refinement", "fusion"]
+    assert models.main([*names, "--all"]) == 0
+    assert models.calls == []
+    told = capsys.readouterr().out
+    assert all(f"{name}: " in told for name in names)
+    assert "left as it is, for want of n2m-multitask\n" in told
+    assert {path: path.read_bytes() for path in models.HERE.glob("*.json")} == before
+    save_shared(tmp_path / "checkpoints")
+    monkeypatch.delenv("N2M_DATA")
+    assert models.main(["multitask"]) == 0
+    assert "for want of the real imagery ($N2M_DATA)" in capsys.readouterr().out
+    assert models.calls == []

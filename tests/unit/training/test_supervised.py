@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from affine import Affine
 from PIL import Image
 from test_config import CONFIGS
 from tiny_models import drawn_pair, drawn_scene, untrained_network
@@ -15,11 +16,13 @@ from tiny_models import drawn_pair, drawn_scene, untrained_network
 from n2m_core import checkpoints
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.errors import CheckpointError, ConfigError
+from n2m_core.geo_image import GeoImage
 from n2m_core.models.noise2map import Noise2Map
+from n2m_core.raster_io import write_geotiff
 from n2m_core.training.config import load_config
 from n2m_core.training.loop import RunParams
 from n2m_core.training.runner import train
-from n2m_core.training.sources import TileSource
+from n2m_core.training.sources import TileSource, open_source
 from n2m_core.training.supervised import Trainer, draw_timesteps, take_weights
 
 TINY = {
@@ -191,6 +194,53 @@ def test_forest_is_learned_from_its_own_tiles(tmp_path: Path, data_root: Path) -
     )
     forest = sorted(float((sample.label == 1).mean()) for sample in held_out)
     assert forest == pytest.approx([0.285, 0.319, 0.435, 0.914], abs=0.001)
+
+
+def written_tiff(path: Path, bands: int, rng: np.random.Generator) -> None:
+    """A 16-bit image whose values fill a small part of the range, as a sensor's do."""
+    pixels = rng.integers(300, 2300, (bands, 48, 48), dtype=np.uint16)
+    valid = np.ones((48, 48), dtype=bool)
+    names = tuple("rgbn"[:bands])
+    write_geotiff(path, GeoImage(pixels, valid, None, Affine.identity(), names))
+
+
+def test_other_depths_are_stretched_as_maps_are_made(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (tmp_path / "deep" / folder).mkdir(parents=True)
+    written_tiff(tmp_path / "deep" / "images" / "a.tif", 4, rng)
+    Image.fromarray(np.eye(48, dtype=np.uint8)).save(tmp_path / "deep" / "masks" / "a.png")
+    for kind in ("folder", "images"):
+        data = {
+            "crop_px": 32,
+            "resolution_range_m": [0.5, 0.5],
+            "sources": [{"kind": kind, "root": str(tmp_path / "deep"), **SOURCE}],
+        }
+        changes = {"data": data, "validation": []}
+        trainer = Trainer(load_config(write_config(tmp_path, changes)), RunParams(tmp_path / "run"))
+        (source,) = trainer.sources
+        assert isinstance(source, TileSource)
+        (tile,) = source.tiles
+        assert (tile.image.shape, tile.image.dtype) == ((3, 48, 48), np.uint8)
+        assert np.percentile(tile.image, (2, 50, 98)) == pytest.approx((0, 127.5, 255), abs=6)
+
+
+def test_images_of_one_band_are_refused_or_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_town(tmp_path / "town")
+    grey = tmp_path / "town" / "images" / "0.png"
+    Image.open(grey).convert("L").save(grey)
+    config = load_config(write_config(tmp_path, {"validation": []}))
+    with pytest.raises(ConfigError, match="'0' of source 'drawings' has fewer than three bands"):
+        Trainer(config, RunParams(tmp_path / "run"))
+    (own,) = config.data.sources
+    source = open_source(
+        dataclasses.replace(own, kind="images", root=str(grey.parent)),
+        "segment", config.classes, tmp_path / "cache",
+    )  # fmt: skip
+    assert source.credit.tiles == 2
+    assert "1 image(s) with fewer than three bands are left out, 0 the first" in caplog.text
 
 
 @pytest.mark.parametrize(

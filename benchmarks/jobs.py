@@ -1,0 +1,186 @@
+"""What decides each study of the models, what it has to train, and what it can't do without.
+
+`python -m benchmarks.models` brings them up to date.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+CONFIGS = ROOT / "configs"
+CORE = ROOT / "n2m_core"
+PEERS = Path("build") / "peers"
+PRETRAINED = Path("pretrained") / "n2m-denoise"
+WILDFIRE = Path("build") / "wildfire"
+SEEDS = (1, 2)
+CARD = "card.json"
+REFINERS = {
+    "idgbr-buildings": "idgbr-buildings.yaml",
+    "one-pass-buildings": "refine/one-pass-buildings.yaml",
+}
+"""Configurations of the refiners that are compared, by the checkpoints that they make."""
+ROUGH = ("unet-buildings-seed1", "segformer-buildings-seed1")
+"""Networks of the study of peers whose maps are refined."""
+SHARED = "n2m-multitask"
+
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a study is brought up to date.
+
+    Attributes:
+        reads: files that decide what it measures, beside its own script.
+        words: of its script.
+        training: commands that train what it measures, each passed over when there is nothing left
+            to train.
+        lacks: weights that the study measures and that are not here; with any of them lacking it
+            is left as it is, for what was measured of them would be lost.
+        module: its script, where that is not called like the study.
+        has_data: whether it reads real imagery.
+    """
+
+    reads: Callable[[], Iterable[Path]]
+    words: Command = ()
+    training: Callable[[], Iterable[Command]] = tuple
+    lacks: Callable[[], Iterable[str]] = tuple
+    module: str = ""
+    has_data: bool = True
+
+    def missing(self) -> list[str]:
+        """What keeps the study from being measured here."""
+        data = ["the real imagery ($N2M_DATA)"]
+        has_data = bool(os.environ.get("N2M_DATA")) or not self.has_data
+        return [*([] if has_data else data), *self.lacks()]
+
+
+def registry() -> Path:
+    """Folder of the checkpoints that ship."""
+    return Path(os.environ.get("N2M_CHECKPOINTS") or ROOT / "checkpoints")
+
+
+def installed(*names: str) -> list[Path]:
+    """Cards of the registry, those that are there; a card holds the checksum of its weights."""
+    cards = (registry() / name / CARD for name in names)
+    return [card for card in cards if card.is_file()]
+
+
+def scoring() -> list[Path]:
+    """What scores maps."""
+    tasks = (CORE / "tasks" / name for name in ("evaluate.py", "tally.py"))
+    return [*tasks, *sorted((CORE / "metrics").glob("*.py"))]
+
+
+def refiners() -> dict[str, Path]:
+    """Configurations of the refiners."""
+    return {name: CONFIGS / path for name, path in REFINERS.items()}
+
+
+def fusers() -> dict[str, Path]:
+    """Configurations of the fusion networks: the one that ships, the ablation, the learned peer."""
+    every = (CONFIGS / "sastf-farmland.yaml", *sorted((CONFIGS / "sastf").glob("*.yaml")))
+    return {path.stem: path for path in every}
+
+
+def absent(names: Iterable[str], folder: Path) -> list[str]:
+    """Checkpoints that a folder does not have."""
+    return [name for name in names if not (folder / name / CARD).is_file()]
+
+
+def train_absent(configs: dict[str, Path]) -> Iterable[Command]:
+    """The trainings of what the registry does not have."""
+    for name in absent(configs, registry()):
+        yield ("n2m_core", "train", str(configs[name]), "--resume")
+
+
+def train_peers() -> Iterable[Command]:
+    """The trainings of the short study, but for what its file has already."""
+    # Loads PyTorch, which a plan does without.
+    from benchmarks.peers import configurations, measured_seeds
+
+    known = measured_seeds()
+    left = [
+        (name, seed, config)
+        for seed in SEEDS
+        for name, config in configurations().items()
+        if seed not in known.get(name, ()) and absent([f"{name}-seed{seed}"], PEERS)
+    ]
+    if any(name.startswith("ddpm-cd") for name, _, _ in left):
+        denoiser = CONFIGS / "pretrain" / "ddpm-cd-denoise.yaml"
+        yield ("n2m_core", "pretrain", str(denoiser), "--resume")
+    for _, seed, config in left:
+        yield ("n2m_core", "train", str(config), "--seed", str(seed), "--resume")
+
+
+def train_pretraining() -> Iterable[Command]:
+    """The pretraining and the runs that start from it or not."""
+    yield ("n2m_core", "pretrain", str(CONFIGS / "pretrain" / "n2m-denoise.yaml"), "--resume")
+    yield ("benchmarks.pretraining",)
+
+
+def train_wildfire() -> Iterable[Command]:
+    """The rows of the paper for one fire; the script trains what is missing."""
+    yield ("benchmarks.wildfire", "--train")
+
+
+JOBS: dict[str, Job] = {
+    "peers": Job(
+        lambda: [*sorted((CONFIGS / "peers").rglob("*.yaml")), *scoring()],
+        (str(PEERS),),
+        train_peers,
+        lambda: [] if any(PEERS.glob(f"*/{CARD}")) else [f"networks in {PEERS}"],
+    ),
+    "pretraining": Job(
+        lambda: [
+            CONFIGS / "peers" / "n2m-buildings-short.yaml",
+            CONFIGS / "pretrain" / "n2m-denoise.yaml",
+            *scoring(),
+        ],
+        ("--report",),
+        train_pretraining,
+        lambda: [] if PRETRAINED.is_dir() else [str(PRETRAINED)],
+    ),
+    "multitask": Job(
+        lambda: [*installed(SHARED, "n2m-buildings", "n2m-change"), *scoring()],
+        training=lambda: train_absent({SHARED: CONFIGS / f"{SHARED}.yaml"}),
+        lacks=lambda: absent([SHARED], registry()),
+    ),
+    "landsat": Job(lambda: [*installed("n2m-change", SHARED, "n2m-wildfire"), *scoring()]),
+    "wildfire": Job(
+        lambda: [
+            *sorted((CONFIGS / "wildfire").glob("*.yaml")),
+            *installed("n2m-wildfire"),
+            *scoring(),
+        ],
+        training=train_wildfire,
+        lacks=lambda: absent((p.stem for p in (CONFIGS / "wildfire").glob("*.yaml")), WILDFIRE),
+    ),
+    "refinement": Job(
+        lambda: [*refiners().values(), *installed("idgbr-buildings", "n2m-buildings"), *scoring()],
+        training=lambda: train_absent(refiners()),
+        lacks=lambda: [*absent(REFINERS, registry()), *absent(ROUGH, PEERS)],
+    ),
+    "fusion": Job(
+        lambda: [
+            *sorted((CORE / "fusion").glob("*.py")),
+            *fusers().values(),
+            *installed("sastf-farmland"),
+        ],
+        training=lambda: train_absent(fusers()),
+        lacks=lambda: absent(fusers(), registry()),
+    ),
+    "full_size": Job(
+        lambda: [
+            *(CORE / "models" / name for name in ("backbone.py", "noise2map.py")),
+            CORE / "models" / "peers" / "ddpm_cd.py",
+        ],
+        has_data=False,
+    ),
+    "results": Job(lambda: sorted(HERE.glob("bench_*.py")), module="benchmarks", has_data=False),
+}
