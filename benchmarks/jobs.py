@@ -130,6 +130,14 @@ def train_wildfire() -> Iterable[Command]:
 
 
 JOBS: dict[str, Job] = {
+    "claims": Job(
+        lambda: [
+            CORE / "diffusion" / "noise.py",
+            *installed("n2m-buildings", "n2m-buildings-plain"),
+            *scoring(),
+        ],
+        lacks=lambda: absent(("n2m-buildings", "n2m-buildings-plain"), registry()),
+    ),
     "peers": Job(
         lambda: [*sorted((CONFIGS / "peers").rglob("*.yaml")), *scoring()],
         (str(PEERS),),

@@ -122,6 +122,9 @@ def page() -> str:
             continue
         lines += [f"## {study.title}", "", f"{study.question} (`{study.command}`)", ""]
         lines += [line for note in shown.notes for line in (note, "")]
+        picture = studies.picture_of(study, HERE)
+        if picture:
+            lines += [f"![{study.picture}](../{HERE.name}/{picture.name})", ""]
         for table in shown.tables:
             lines += markdown(table)
     return "\n".join(lines)

@@ -7,7 +7,8 @@ start is one training of `configs/peers/n2m-buildings-short.yaml` for the same s
 places that neither stage has seen. A run that was broken off goes on where it stood, a finished one
 is not trained again, and neither is one that the file has from an earlier call with the same
 configuration, wherever that was; `--max-minutes` ends the work early, `--report` trains nothing.
-Writes `benchmarks/pretraining.json` with scores and learning curves of what is finished.
+Writes `benchmarks/pretraining.json` with scores and learning curves of what is finished, and beside
+it a picture of what the pretrained network makes of noise.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from benchmarks.__main__ import machine, write
 from benchmarks.peers import SETS, digest, scored
 from benchmarks.scores import Measurement
 from n2m_core import checkpoints
+from n2m_core.atomic import write_bytes
 from n2m_core.checkpoints import CARD, CheckpointCard
 from n2m_core.models.storing import WEIGHTS
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
 from n2m_core.training.curves import read_curve
 from n2m_core.training.loop import STATE, RunParams
-from n2m_core.training.pretrain import RECORD
+from n2m_core.training.pretrain import RECORD, SAMPLES_FILE
 from n2m_core.training.runner import run_exercises
 from n2m_core.training.supervised import Trainer
 
@@ -240,6 +242,9 @@ def main(words: Sequence[str]) -> int:
         print(f"None of {planned} runs is finished; nothing was written.")
         return 1
     write(RESULTS, json.dumps(results, indent=2) + "\n")
+    samples = study.pretrained / SAMPLES_FILE
+    if samples.is_file():
+        write_bytes(RESULTS.with_suffix(".png"), samples.read_bytes())
     print(f"Written: {RESULTS.name}, {done} of {planned} runs{'' if is_whole else '; call again'}")
     return 0
 

@@ -11,6 +11,7 @@ figures and n2m-wildfire, which maps the same pairs at their full resolution. Wr
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ from benchmarks.scores import run
 from n2m_core import checkpoints
 from n2m_core.checkpoints import CARD, CheckpointCard
 from n2m_core.datasets.xview2 import AFTER, BEFORE, FOLDER, TILES
+from n2m_core.training.config import load_config
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "wildfire.json"
@@ -101,7 +103,24 @@ def scored(name: str) -> Json:
         "--split test --json"
     )
     report = json.loads(run(command, {"N2M_CHECKPOINTS": str(TRAINED)}))
-    return {**described(card), "command": command, **{key: report[key] for key in KEPT}}
+    scores = {key: report[key] for key in KEPT}
+    return {**described(card), **conditions(name), "command": command, **scores}
+
+
+def conditions(name: str) -> Json:
+    """How a row's configuration trains, as far as the paper does otherwise."""
+    config = load_config(CONFIGS / f"{name}.yaml")
+    chances = dataclasses.asdict(config.augment)
+    del chances["independent_dates"]  # says how, not whether
+    return {
+        "optimizer": {
+            "kind": config.optimizer.kind,
+            "learning_rate": config.optimizer.learning_rate,
+            "warmup_steps": config.optimizer.warmup_steps,
+            "ema_decay": config.optimizer.ema_decay,
+        },
+        "augmented": [kind for kind, chance in chances.items() if chance],
+    }
 
 
 def described(card: CheckpointCard) -> Json:

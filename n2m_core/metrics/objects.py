@@ -29,9 +29,17 @@ from n2m_core.metrics.confusion import IGNORE, Scores
 
 SIZE_EDGES_M2 = (0.0, 50.0, 100.0, 200.0, 400.0)
 """Lower ends of the size bins, m2; each reaches to the next, the last has no end."""
+COARSE_EDGES_M2 = (0.0, 5_000.0, 10_000.0, 20_000.0, 40_000.0)
+"""The same where a pixel is larger than a hut: 0.5 to 4 ha."""
+COARSE_FROM_M = 3.0
 FOUND_SHARE = 0.5
 
 Mask = NDArray[np.bool_]
+
+
+def size_edges(resolution_m: float) -> tuple[float, ...]:
+    """Give the size bins of a checkpoint, m2, from the ground size of its pixels."""
+    return SIZE_EDGES_M2 if resolution_m < COARSE_FROM_M else COARSE_EDGES_M2
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from n2m_core.errors import DatasetError, LabelError
 from n2m_core.geo_image import Progress
 from n2m_core.metrics.calibration import ReliabilityCounts
 from n2m_core.metrics.confusion import ConfusionCounts
-from n2m_core.metrics.objects import SizeCounts, count_sizes
+from n2m_core.metrics.objects import SizeCounts, count_sizes, size_edges
 from n2m_core.metrics.report import headline
 from n2m_core.raster_io import ground_areas_m2
 from n2m_core.tasks.evaluate import EvaluateParams, maker_of, scheme_of
@@ -72,13 +72,15 @@ def run(
     settings = _settings(model.card, params)
     found: dict[int | None, StepCounts] = {}
     total = len(samples) * len(settings)
+    edges = size_edges(model.card.resolution_m)
     for index, sample in enumerate(samples):
         for number, setting in enumerate(settings):
             done = index * len(settings) + number
             note = f"{sample.name}, {_step_text(setting.timestep)}"
             result = make(sample, setting, _within(progress, done, total, note))
             assert isinstance(result, MapResult)
-            fresh = _count(sample, result, setting.timestep, params.resolution_m)
+            areas = pixel_areas(sample, params.resolution_m)
+            fresh = _count(sample, result, setting.timestep, areas, edges)
             known = found.get(setting.timestep)
             found[setting.timestep] = fresh if known is None else _pooled(known, fresh)
     if progress is not None:
@@ -158,15 +160,22 @@ def _settings(card: CheckpointCard, params: EvaluateParams) -> list[Setting]:
 
 
 def _count(
-    sample: Sample, result: MapResult, timestep: int | None, resolution_m: float | None
+    sample: Sample,
+    result: MapResult,
+    timestep: int | None,
+    areas: NDArray[np.float64] | None,
+    edges: tuple[float, ...],
 ) -> StepCounts:
-    """Count one map."""
+    """Count one map; `areas` of the pixels, and the size bins that objects fall into."""
     labels, sure, targets = comparable(sample, result)
-    areas = pixel_areas(sample, resolution_m)
+    if areas is None:
+        sizes = None
+    else:
+        sizes = count_sizes(sample.label, labels, targets, areas, edges_m2=edges)
     return StepCounts(
         timestep,
         ReliabilityCounts.from_map(sample.label, labels, sure),
-        None if areas is None else count_sizes(sample.label, labels, targets, areas),
+        sizes,
     )
 
 

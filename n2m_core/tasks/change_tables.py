@@ -29,8 +29,14 @@ def landsat(raw: Json, score: str) -> Shown:
     header = ("map by", "bands", "target F1", "target IoU", *(f"F1 {name}" for name in places))
     notes = [f"Pixels of {raw['resolution_m']} m are taken for the size that the weights know."]
     if raw["checkpoints"]:
-        flat = raw["checkpoints"][0]["all_positive"]["f1"]
-        notes.append(f"A map of nothing but change would score F1 {flat:.3f}.")
+        best = max(raw["checkpoints"], key=lambda each: float(each["target"]["f1"]))
+        flat = best["all_positive"]["f1"]
+        word = "below" if best["target"]["f1"] < flat else "above"
+        notes.append(
+            f"The best of our maps, by {best['checkpoint']}, has F1 {best['target']['f1']:.3f}, "
+            f"{word} the {flat:.3f} of a map of nothing but change; {formula['name']} has "
+            f"{formula['target']['f1']:.3f}."
+        )
         notes += _gathered(note for each in raw["checkpoints"] for note in each["notes"])
     return Shown((*notes, measured_on(raw)), (Table("Labelled pixels", header, rows, "change"),))
 
@@ -41,7 +47,7 @@ def _gathered(notes: Iterable[str]) -> list[str]:
     far = [note for note in told if FAR in note]
     found = list(dict.fromkeys(note for note in told if FAR not in note))
     if far:
-        more = f" Much the same is true of {len(far) - 1} more." if len(far) > 1 else ""
+        more = " The other dates and choices of bands are told much the same." if far[1:] else ""
         found.append(far[0] + more)
     return found
 
@@ -85,17 +91,34 @@ def _scores(name: str, entry: Json) -> tuple[str, ...]:
 def _apart(raw: Json) -> tuple[tuple[str, ...], ...]:
     """The paper's conditions beside those of every row."""
     rows, tiles = raw["rows"], raw["tiles"]
-    steps = [f"{each['steps']} steps, {each['samples']} tiles seen" for each in rows]
-    sizes = [f"{each['parameters'] / 1e6:.1f} million" for each in rows]
+    trained = f"{tiles['train']} tiles of its test split"
     return (
-        (
-            "trained on",
-            "the whole train split of xBD",
-            *[f"{tiles['train']} tiles of its test split"] * len(rows),
-        ),
+        ("trained on", "the train split of this fire in xBD", *[trained] * len(rows)),
         ("scored on", "72 tiles of the test split", *[f"{tiles['test']} of them"] * len(rows)),
-        ("weights", "113.7 million", *sizes),
+        ("weights", "113.7 million", *(f"{each['parameters'] / 1e6:.1f} million" for each in rows)),
         ("backbone before", "denoised AID", *(str(each["start"]) for each in rows)),
-        ("training", "200 epochs", *steps),
+        ("training", "200 epochs", *(_length(each, tiles["train"]) for each in rows)),
+        ("optimizer", "Adam at 0.0001", *(_optimizer(each["optimizer"]) for each in rows)),
+        ("augmentation", "none", *(_augmentation(each["augmented"]) for each in rows)),
         ("weights kept", "best epoch on the scored tiles", *["last step"] * len(rows)),
     )
+
+
+def _length(row: Json, tiles: int) -> str:
+    """Steps and epochs of a training."""
+    return f"{row['steps']} steps, {row['samples'] / tiles:.0f} epochs"
+
+
+def _optimizer(options: Json) -> str:
+    """An optimizer and what is done about it, in words."""
+    names = {"adamw": "AdamW", "muon": "Muon"}
+    averaged = ", averaged weights" if options["ema_decay"] else ""
+    return (
+        f"{names[options['kind']]} at {options['learning_rate']:g}, "
+        f"{options['warmup_steps']} steps of warm-up{averaged}"
+    )
+
+
+def _augmentation(kinds: list[str]) -> str:
+    """What is done to a crop; every one is turned by quarter turns and mirrored."""
+    return ", ".join(["quarter turns and mirroring", *kinds])

@@ -22,7 +22,7 @@ from n2m_core.datasets.base import Sample
 from n2m_core.errors import DatasetError, LabelError
 from n2m_core.geo_image import Progress
 from n2m_core.metrics.confusion import IGNORE, ConfusionCounts
-from n2m_core.metrics.objects import SIZE_EDGES_M2, objects_of, size_bins
+from n2m_core.metrics.objects import SIZE_EDGES_M2, objects_of, size_bins, size_edges
 from n2m_core.metrics.report import ClassScheme, headline, target_counts
 from n2m_core.tasks.by_timestep import pixel_areas
 from n2m_core.tasks.evaluate import EvaluateParams, maker_of, scheme_of
@@ -30,6 +30,8 @@ from n2m_core.tasks.tally import Setting
 
 BLOCK_M = 128.0
 """Blocks are the largest equal parts of a side that are no longer than this, metres."""
+LEAST_PX = 64
+"""Unless that would be fewer pixels: 10 m pixels make blocks of 640 m."""
 BLOCK_PX = 256
 """The same in pixels where the ground resolution is unknown."""
 
@@ -102,12 +104,14 @@ class Failures:
         scenes: in the order of the samples.
         blocks: those with any labelled pixel.
         notes: what the person should know, a sentence each.
+        edges_m2: lower ends of the size bins that `rank` knows.
     """
 
     scheme: ClassScheme
     scenes: tuple[FailureScene, ...]
     blocks: tuple[Block, ...]
     notes: tuple[str, ...] = ()
+    edges_m2: tuple[float, ...] = SIZE_EDGES_M2
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +173,8 @@ def run(
         scheme = scheme.binary()
     if progress is not None:
         progress(len(samples), len(samples), "done")
-    return Failures(scheme, tuple(scenes), tuple(found), tuple(notes))
+    edges = size_edges(model.card.resolution_m)
+    return Failures(scheme, tuple(scenes), tuple(found), tuple(notes), edges)
 
 
 def rank(
@@ -186,7 +191,7 @@ def rank(
         index: rank by the F1 of this class, leaving out scenes whose truth does not tell it apart;
             None for the target's, or the class mean.
         size_bin: keep the blocks with a wrong object (of the class) in this bin of
-            `SIZE_EDGES_M2`; None for all.
+            `found.edges_m2`; None for all.
         scene: keep the blocks of this scene; None for all.
 
     Returns:
@@ -201,7 +206,9 @@ def rank(
             continue
         f1, missed_px, invented_px = _score(block.counts, scheme, index)
         wrong = [each for each in block.wrong if index in (None, each.index)]
-        if math.isnan(f1) or (size_bin is not None and not _has_size(wrong, size_bin)):
+        if math.isnan(f1):
+            continue
+        if size_bin is not None and not _has_size(wrong, size_bin, found.edges_m2):
             continue
         missed = sum(each.kind == "missed" for each in wrong)
         ranked.append(Ranked(block, f1, missed_px, invented_px, missed, len(wrong) - missed))
@@ -269,8 +276,8 @@ def _cut(index: int, scene: FailureScene) -> list[Block]:
 
 def _edges(length: int, side_m: float | None) -> list[int]:
     """Cut a side into the fewest equal parts that are no longer than a block."""
-    whole = length / BLOCK_PX if side_m is None else length * side_m / BLOCK_M
-    parts = min(length, max(1, math.ceil(whole - 1e-6)))
+    block_px = BLOCK_PX if side_m is None else max(BLOCK_M / side_m, LEAST_PX)
+    parts = min(length, max(1, math.ceil(length / block_px - 1e-6)))
     return [round(length * part / parts) for part in range(parts + 1)]
 
 
@@ -311,10 +318,10 @@ def _score(
     return f1, missed, int(counts.matrix[:, index].sum()) - hits
 
 
-def _has_size(wrong: Sequence[WrongObject], size_bin: int) -> bool:
+def _has_size(wrong: Sequence[WrongObject], size_bin: int, edges_m2: Sequence[float]) -> bool:
     """Whether any of the objects falls into a size bin."""
     areas = np.array([each.area_m2 for each in wrong if each.area_m2 is not None])
-    return bool((size_bins(areas, SIZE_EDGES_M2) == size_bin).any())
+    return bool((size_bins(areas, edges_m2) == size_bin).any())
 
 
 def _united(labels: Labels) -> Labels:

@@ -230,7 +230,7 @@ def depths_of(network: Noise2Map) -> dict[str, nn.Module]:
     if unet.mid_block is not None:
         named["middle"] = unet.mid_block
     named |= {f"up {index}": block for index, block in enumerate(unet.up_blocks, 1)}
-    return named | {"output": network.backbone}
+    return named | {"output": unet.conv_out}
 
 
 def _look(

@@ -155,19 +155,32 @@ def _ranking(
 def _verdicts(networks: list[Json], title: str) -> list[str]:
     """Who wins on target F1 averaged over the sets of a task, and by how much."""
     equal = [each for each in networks if not each["tried"]]
-    others = [each for each in equal if not _is_ours(each)]
-    told = []
-    if others and len(others) < len(equal):
-        rival = max(others, key=_average)
-        own = max((each for each in equal if _is_ours(each)), key=_average)
-        told.append(f"{title}: averaged over the sets, {_ahead(own, rival)}.")
-        tries = [each for each in networks if each["tried"] and _is_ours(each)]
-        if tries:
-            told.append(
-                f"{title}, what was tried to better Noise2Map, the best first: "
-                f"{'; '.join(_ahead(e, rival) for e in sorted(tries, key=_average, reverse=True))}."
-            )
+    ours = [each for each in equal if _is_ours(each)]
+    peers = sorted((e for e in equal if not _is_ours(e)), key=_average, reverse=True)
+    if not ours or not peers:
+        return []
+    own = max(ours, key=_average)
+    told = [f"{title}: averaged over the sets, {_beside(own, peers)} points of target F1."]
+    tries = [each for each in networks if each["tried"] and _is_ours(each)]
+    if tries:
+        # The rival is the best of all, those included that were given the same help.
+        rival = max((each for each in networks if not _is_ours(each)), key=_average)
+        best_first = sorted(tries, key=_average, reverse=True)
+        told.append(
+            f"{title}, what was tried to better Noise2Map, the best first: "
+            f"{'; '.join(_ahead(each, rival) for each in best_first)}."
+        )
     return told
+
+
+def _beside(own: Json, peers: list[Json]) -> str:
+    """Which peers a network is ahead of, and which it is behind, the best peer first."""
+    gains = [(each["name"], 100 * (_average(own) - _average(each))) for each in peers]
+    behind = [f"{name} by {-gain:.1f}" for name, gain in gains if gain <= 0]
+    ahead = [f"{name} by {gain:.1f}" for name, gain in gains if gain > 0]
+    parts = [(behind, "behind"), (ahead, "ahead of")]
+    said = [f"{word} {' and '.join(names)}" for names, word in parts if names]
+    return f"{own['name']} is {', and '.join(said)}"
 
 
 def _is_ours(network: Json) -> bool:

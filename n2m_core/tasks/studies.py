@@ -14,6 +14,7 @@ from pathlib import Path
 from n2m_core.errors import DatasetError
 from n2m_core.tasks import (
     change_tables,
+    claim_tables,
     fusion_tables,
     peer_tables,
     refinement_tables,
@@ -33,6 +34,7 @@ class Study:
         command: writes the file.
         show: from the file's values and the name of a score to what is shown.
         has_scores: whether the score can be chosen.
+        picture: what the picture shows that lies beside its file, one sentence; empty for none.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Study:
     command: str
     show: Callable[[Json, str], Shown]
     has_scores: bool = False
+    picture: str = ""
 
 
 def folder() -> Path:
@@ -52,6 +55,12 @@ def folder() -> Path:
 def is_measured(study: Study, where: Path | None = None) -> bool:
     """Whether a study was run, that is, whether its file is there; arguments as for `shown`."""
     return _file(study, where).is_file()
+
+
+def picture_of(study: Study, where: Path | None = None) -> Path | None:
+    """The picture of a study, None where there is none; arguments as for `shown`."""
+    path = _file(study, where).with_suffix(".png")
+    return path if study.picture and path.is_file() else None
 
 
 def _file(study: Study, where: Path | None) -> Path:
@@ -86,6 +95,13 @@ def shown(study: Study, score: str = "target_f1", where: Path | None = None) -> 
 
 STUDIES = (
     Study(
+        "claims",
+        "Noise and schedulers",
+        "Does noise help, do the schedules differ, and does F1 rise from noise to image?",
+        "python -m benchmarks.claims",
+        claim_tables.claims,
+    ),
+    Study(
         "peers",
         "Peers",
         "Which design learns most from the same data in the same short time?",
@@ -100,6 +116,7 @@ STUDIES = (
         "python -m benchmarks.pretraining",
         study_tables.pretraining,
         has_scores=True,
+        picture="What the pretrained network makes of pure noise, eight samples; no place is real.",
     ),
     Study(
         "multitask",

@@ -71,6 +71,11 @@ def spread(values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
 
 
+def holds(is_so: bool) -> str:
+    """Say whether a claim stands up."""
+    return "holds" if is_so else "does not hold"
+
+
 def measured_on(raw: Json) -> str:
     """Say when and on what a study was measured."""
     at = raw["machine"]
@@ -108,12 +113,32 @@ def pretraining(raw: Json, score: str) -> Shown:
     plots.append(_learning(runs, raw["validated_on"]))
     first = raw["pretraining"]
     notes = (
+        *_gains(runs, shares),
         f"Short: {raw['steps']} steps a run, after {first['steps']} steps of pretraining; seeds "
         f"{', '.join(map(str, sorted({run['seed'] for run in runs})))}. {len(runs)} of "
         f"{raw['planned']} runs are finished.",
         measured_on(raw),
     )
     return Shown(notes, tuple(tables), tuple(plots))
+
+
+def _gains(runs: list[Json], shares: list[float]) -> list[str]:
+    """Whether pretraining is worth it at each share of the labels, averaged over the sets."""
+    sets = range(len(runs[0]["sets"]))
+    told = []
+    for share in shares:
+        means = [
+            [value for n in sets for value in _of(runs, start, share, n, "target_f1")]
+            for start in ("pretrained", "random")
+        ]
+        if all(means):
+            points = 100 * (statistics.mean(means[0]) - statistics.mean(means[1]))
+            told.append(
+                f"That pretraining beats random weights {holds(points > 0)} here with "
+                f"{100 * share:g} % of the labels: {points:+.1f} points of target F1, averaged "
+                "over the sets."
+            )
+    return told
 
 
 def _of(runs: list[Json], start: str, share: float, number: int, score: str) -> list[float]:
@@ -174,6 +199,10 @@ def multitask(raw: Json, score: str) -> Shown:
                 f"{abs(each['points']):.1f} points of target F1 {word} the network of that task "
                 f"alone{verdict}."
             )
+    points = [each["points"] for task in raw["tasks"] for each in task["points_lost"]]
+    known = [each for each in points if each is not None]
+    if known:
+        told.insert(0, f"That one network for both tasks helps both {holds(max(known) < 0)} here.")
     lines = tuple(
         Line(name, tuple(row[0] for row in raw["weights"]), tuple(row[i] for row in raw["weights"]))
         for i, name in ((1, "segmentation"), (2, "change"))

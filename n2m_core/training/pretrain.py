@@ -47,6 +47,7 @@ BANDS = 3
 SAMPLES = 8
 SAMPLING_STEPS = 50
 RECORD = "pretraining.json"
+SAMPLES_FILE = "samples.png"
 LAST_ROWS = 25  # of the learning curve, whose mean is the loss reported
 
 
@@ -161,7 +162,7 @@ def pretrain(
     curve = run.folder / "curve.csv"
     if curve.exists():
         write_bytes(folder / "curve.csv", curve.read_bytes())
-    write_bytes(folder / "samples.png", encode_png(_sheet(config, result.model)))
+    write_bytes(folder / SAMPLES_FILE, encode_png(_sheet(config, result.model)))
     losses = [float(row["loss"]) for row in read_curve(curve)[-LAST_ROWS:]]
     record = {
         "id": config.id,

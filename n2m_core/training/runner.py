@@ -125,12 +125,17 @@ def run_exercises(
         for wanted in exercise.config.validation
     ]
 
+    cards: dict[str, CheckpointCard] = {}
+
     def validate(network: AbstractNetwork, step: int) -> dict[str, float]:
         scores: dict[str, float] = {}
         params = EvaluateParams()
+        if not cards:  # once: what a map needs of a card does not change as a network learns
+            cards.update({e.config.task: describe(e, config_path, network, trainer, 0.0)
+                          for e in exercises})  # fmt: skip
         for exercise, wanted, samples in sets:
             model = network_for(exercise.config.task, network)
-            card = describe(exercise, config_path, network, trainer, 0.0)
+            card = cards[exercise.config.task]
             loaded = LoadedModel(card, model, torch.device("cpu"))
             is_rough = exercise.config.rough is not None
             maker = _refining(loaded, exercise.config) if is_rough else maker_of(loaded, params)

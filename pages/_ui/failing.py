@@ -65,7 +65,8 @@ def failed(source: Source, card: CheckpointCard) -> None:
         return
     frame.quiet(
         "Every scene with a truth, your own ones too, is mapped whole and cut into tiles of up to "
-        "128 m, ranked by their F1. Open one to see what the map missed and what it invented."
+        "128 m, or of 64 pixels where that is more, ranked by their F1. Open one to see what the "
+        "map missed and what it invented."
     )
     found = _failures(known, card)
     if found is None:
@@ -119,7 +120,7 @@ def _filters(found: Failures) -> Filter:
     }
     if len(scheme.target) == 1:
         classes = {ANY: scheme.names[scheme.target[0]]}
-    sizes = {ANY: "any"} | {str(i): name for i, name in enumerate(sizing.names())}
+    sizes = {ANY: "any"} | {str(i): name for i, name in enumerate(sizing.names(found.edges_m2))}
     places = {ANY: "all"} | {str(i): scene.name for i, scene in enumerate(found.scenes)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         index = choosing.pick_listed("itp.w.fail.class", "Class", classes)

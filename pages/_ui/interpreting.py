@@ -188,9 +188,9 @@ def comparison(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choi
             for family in scheduling.families()
         }
     else:
-        own: tuple[NoiseKind, ...] = (
-            ("swap", "none") if card.task == "change" else ("gaussian", "self", "none")
-        )
+        own: tuple[NoiseKind, ...] = ("gaussian", "self", "none")
+        if card.task == "change":
+            own = ("swap", *own)
         settings = {name: replace(few, process=name, schedule=card.schedule) for name in own}
     place = st.container()
     if kind == "schedule":

@@ -53,15 +53,20 @@ class Family:
         """What a legend says."""
         return ", ".join(TITLES[name] for name in self.names)
 
-    @property
-    def size(self) -> Tensor:
-        """Standard deviation of x_t for a picture and noise of variance 1, float32 [T]."""
+    def size(self, kind: NoiseKind) -> Tensor:
+        """Standard deviation of x_t for a picture of variance 1, float32 [T].
+
+        Noise that has nothing to do with the picture adds its variance. Where both dates look alike
+        the swapped pair is the picture once more, and so is the picture itself.
+        """
+        if kind in ("swap", "self"):
+            return self.schedule.signal + self.schedule.noise
         return self.schedule.power().sqrt()
 
     @property
     def keeps_size(self) -> bool:
-        """Whether x_t is as large as the picture at every t."""
-        return float((self.size - 1).abs().max()) < 1e-3
+        """Whether x_t is as large as the picture at every t, with noise that has nothing of it."""
+        return float((self.size("gaussian") - 1).abs().max()) < 1e-3
 
 
 @lru_cache
@@ -95,9 +100,9 @@ def explain(source: Source, kind: NoiseKind) -> None:
     st.subheader("What goes in", anchor=False)
     legend([(family.title, PALETTE[index]) for index, family in enumerate(found)])
     plots = (
-        ("alpha", "ᾱ, the picture's share", _lines(found, "alpha")),
-        ("snr", "log10 of SNR", _lines(found, "snr")),
-        ("size", "size of x_t (log scale)", _lines(found, "size")),
+        ("alpha", "ᾱ, the picture's share", _lines(found, "alpha", kind)),
+        ("snr", "log10 of SNR", _lines(found, "snr", kind)),
+        ("size", "size of x_t (log scale)", _lines(found, "size", kind)),
     )
     for column, (name, title, curves) in zip(st.columns(3), plots, strict=True):
         with column:
@@ -108,25 +113,28 @@ def explain(source: Source, kind: NoiseKind) -> None:
     if kind == "swap":
         frame.quiet(
             "x is the pair (before, after) and n the same pair in the other order; the "
-            "pictures show the first half."
+            "pictures show the first half. Where both dates look alike n is x once more, so x_t is "
+            "larger than the picture by every schedule; its size is drawn for such places."
         )
-    frame.quiet(*sentences(found))
+    frame.quiet(*sentences(found, kind))
 
 
-def _lines(found: tuple[Family, ...], what: str) -> list[Curve]:
+def _lines(found: tuple[Family, ...], what: str, kind: NoiseKind) -> list[Curve]:
     """One curve a family."""
     return [
-        Curve(family.title, PLOT_STEPS, values(family, what), color=PALETTE[i], dash=DASHES[i])
+        Curve(
+            family.title, PLOT_STEPS, values(family, what, kind), color=PALETTE[i], dash=DASHES[i]
+        )
         for i, family in enumerate(found)
     ]
 
 
-def values(family: Family, what: str) -> list[float]:
+def values(family: Family, what: str, kind: NoiseKind = "gaussian") -> list[float]:
     """Values of "alpha", "snr" (its decimal logarithm) or "size" at `PLOT_STEPS`."""
     if what == "alpha":
         all_t = family.schedule.alpha_bar()
     else:
-        all_t = family.schedule.snr().log10() if what == "snr" else family.size
+        all_t = family.schedule.snr().log10() if what == "snr" else family.size(kind)
     return [float(all_t[t]) for t in PLOT_STEPS]
 
 
@@ -158,7 +166,7 @@ def _strip(source: Source, kind: NoiseKind) -> str:
     return rows_html(rows)
 
 
-def sentences(found: tuple[Family, ...]) -> list[str]:
+def sentences(found: tuple[Family, ...], kind: NoiseKind = "gaussian") -> list[str]:
     """What the numbers say, a sentence for each thing worth knowing."""
     said = []
     for family in found:
@@ -171,7 +179,7 @@ def sentences(found: tuple[Family, ...]) -> list[str]:
     first = next(family for family in found if family.keeps_size)
     for family in found:
         if not family.keeps_size:
-            said.append(_of_growing(family, first))
+            said.append(_of_growing(family, first, kind))
         elif family is not first:
             said.append(_of_other(family, first))
     return said
@@ -183,12 +191,13 @@ def _listed(family: Family) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _of_growing(family: Family, first: Family) -> str:
+def _of_growing(family: Family, first: Family, kind: NoiseKind) -> str:
     """A schedule that leaves the picture as it is under ever more noise."""
-    t = int(family.size.argmax())
+    size = family.size(kind)
+    t = int(size.argmax())
     text = (
         f"{family.title} adds noise to a picture that it does not weaken: x_t grows to "
-        f"{float(family.size[t]):.0f} times the picture's size, at t = {t}."
+        f"{float(size[t]):.0f} times the picture's size, at t = {t}."
     )
     apart = (family.schedule.snr().log10() - first.schedule.snr().log10()).abs().max()
     if float(apart) < SAME_LOG_SNR:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,16 +18,23 @@ if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
     from n2m_core.metrics.objects import SizeCounts
 
+LEAST_HA_M2 = 1000.0
 MEASURES = {"f1": "F1", "recall": "Recall", "precision": "Precision"}
 
 
-def names() -> list[str]:
-    """The size bins as a person reads them."""
-    from n2m_core.metrics.objects import SIZE_EDGES_M2
+def names(edges: Sequence[float]) -> list[str]:
+    """The size bins between lower ends in m2, as a person reads them."""
+    unit, factor = ("ha", 1e-4) if edges[1] >= LEAST_HA_M2 else ("m²", 1.0)
+    ends = [f"{edge * factor:g}" for edge in edges]
+    between = [f"{low} to {high} {unit}" for low, high in itertools.pairwise(ends[1:])]
+    return [f"below {ends[1]} {unit}", *between, f"from {ends[-1]} {unit}"]
 
-    ends = [f"{edge:g}" for edge in SIZE_EDGES_M2]
-    between = [f"{low} to {high} m²" for low, high in itertools.pairwise(ends[1:])]
-    return [f"below {ends[1]} m²", *between, f"from {ends[-1]} m²"]
+
+def _bins(card: CheckpointCard) -> list[str]:
+    """The size bins of a checkpoint."""
+    from n2m_core.metrics.objects import size_edges
+
+    return names(size_edges(card.resolution_m))
 
 
 def by_size(known: list[Scene], card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
@@ -56,14 +64,14 @@ def by_size(known: list[Scene], card: CheckpointCard, sweep: Sweep, choices: Cho
             color=PALETTE[index % len(PALETTE)],
             dash=DASHES[index % len(DASHES)],
         )
-        for index, name in enumerate(names())
+        for index, name in enumerate(_bins(card))
     ]
     what = f"{MEASURES[measure]} by object size"
     figure = figures.over_timesteps(curves, what, marks=playing.marks(card))
     figures.show(figure, "itp.sizes.plot", f"{card.id}_{measure}_by_size")
-    _table(counts[None])
+    _table(counts[None], card)
     header = ("t", "size", "f1", "recall", "precision", *_COUNTS)
-    figures.csv_button(header, _rows(counts), "itp.download.sizes", f"{card.id}_by_size")
+    figures.csv_button(header, _rows(counts, card), "itp.download.sizes", f"{card.id}_by_size")
 
 
 _COUNTS = ("true objects", "found", "mapped objects", "right")
@@ -82,7 +90,7 @@ def _objects(counts: SizeCounts, index: int) -> tuple[int, int, int, int]:
     return int(true), int(found), int(mapped), int(right)
 
 
-def _table(counts: SizeCounts) -> None:
+def _table(counts: SizeCounts, card: CheckpointCard) -> None:
     """The objects of the map that the checkpoint makes in its own way."""
     st.subheader("At the model's own step", anchor=False)
     rows = [
@@ -91,7 +99,7 @@ def _table(counts: SizeCounts) -> None:
             *(results.number(_value(counts, measure, index)) for measure in MEASURES),
             *(f"{number:,}" for number in _objects(counts, index)),
         )
-        for index, name in enumerate(names())
+        for index, name in enumerate(_bins(card))
     ]
     header = ("Size", *MEASURES.values(), "True objects", "Found", "Mapped objects", "Right")
     frame.table(header, rows, [""] * len(rows))
@@ -102,7 +110,7 @@ def _table(counts: SizeCounts) -> None:
     )
 
 
-def _rows(counts: dict[int | None, SizeCounts]) -> list[tuple[object, ...]]:
+def _rows(counts: dict[int | None, SizeCounts], card: CheckpointCard) -> list[tuple[object, ...]]:
     """The table to take home: one row a timestep and size."""
     return [
         (
@@ -112,5 +120,5 @@ def _rows(counts: dict[int | None, SizeCounts]) -> list[tuple[object, ...]]:
             *_objects(sizes, index),
         )
         for t, sizes in counts.items()
-        for index, name in enumerate(names())
+        for index, name in enumerate(_bins(card))
     ]

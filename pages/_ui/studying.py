@@ -52,6 +52,9 @@ def _pick() -> studies.Study:
 def _show(study: studies.Study, found: Shown, task: str) -> None:
     """Show notes, plots and tables of a task, or of both."""
     frame.quiet(*found.notes)
+    picture = studies.picture_of(study)
+    if picture:
+        st.image(str(picture), caption=study.picture)
     plots = [each for each in found.plots if _fits(each, task)]
     tables = [each for each in found.tables if _fits(each, task)]
     if not tables:

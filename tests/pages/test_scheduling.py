@@ -47,6 +47,16 @@ def test_curves_are_those_of_the_schedules() -> None:
     assert scheduling.values(ddpm, "snr") == pytest.approx(scheduling.values(heun, "snr"), abs=0.01)
 
 
+def test_the_swapped_pair_adds_to_a_picture_that_it_is_like() -> None:
+    ddpm, heun, _ = scheduling.families()
+    assert max(scheduling.values(ddpm, "size", "swap")) == pytest.approx(2**0.5, abs=0.01)
+    assert scheduling.values(heun, "size", "swap")[scheduling.PLOT_STEPS.index(999)] > 157
+    x0 = np.full((6, 4, 4), 0.5, np.float32)  # both dates alike
+    t = int(ddpm.size("swap").argmax())
+    mixed = mixing.mixed(x0, t, "swap")
+    assert float(mixed.mean()) == pytest.approx(0.5 * float(ddpm.size("swap")[t]), rel=1e-3)
+
+
 def test_pictures_show_the_model_range() -> None:
     x = np.array([-2.0, -1.0, 0.0, 1.0, 3.0], np.float32).reshape(1, 1, 5).repeat(3, 0)
     assert mixing.picture(x)[0, :, 0].tolist() == [0, 0, 128, 255, 255]

@@ -45,11 +45,33 @@ def peers() -> dict[str, Any]:
         peer("n2m-buildings-short", "segment", 0.5, 0.6),
         peer("unet-buildings", "segment", 0.56, 0.58),
         peer("n2m-buildings-muon", "segment", 0.6, 0.6, tried="n2m-buildings-short"),
+        peer("unet-buildings-muon", "segment", 0.59, 0.59, tried="unet-buildings"),
         peer("n2m-buildings-late", "segment", 0.5, 0.5, tried="n2m-buildings-short"),
         peer("n2m-change-short", "change", 0.4),
         peer("siamese-unet-change", "change", 0.3),
     ]
     return {"machine": MACHINE, "threads": 1, "networks": networks}
+
+
+def claims() -> dict[str, Any]:
+    found = {"ddpm": [0.2, 0.6], "ddim": [0.2, 0.601], "pndm": [0.2, 0.6], "heun": [0.1, 0.5]}
+    return {
+        "machine": MACHINE,
+        "twins": {
+            "noisy": "n2m-buildings",
+            "plain": "n2m-buildings-plain",
+            "sets": [
+                {"set": "town", "noisy": 0.8, "plain": 0.78},
+                {"set": "scenes", "noisy": 0.8, "plain": 0.82},
+            ],
+            "published_points": [3.0, 4.0],
+        },
+        "schedules": {
+            "place": "town",
+            "timesteps": [999, 100],
+            "found": [{"schedule": n, "command": "n2m", "f1": f1} for n, f1 in found.items()],
+        },
+    }
 
 
 def run(start: str, share: float, seed: int, f1: float) -> dict[str, Any]:
@@ -139,6 +161,13 @@ def wildfire() -> dict[str, Any]:
         "start": "checkpoints/n2m-buildings",
         "steps": 1000,
         "samples": 2000,
+        "optimizer": {
+            "kind": "muon",
+            "learning_rate": 8e-4,
+            "warmup_steps": 40,
+            "ema_decay": 0.0,
+        },
+        "augmented": ["color"],
         "mean": {"f1": 0.8, "iou": 0.7},
         "target": {"f1": 0.6, "iou": 0.5},
         "all_positive": {"f1": 0.1, "iou": 0.05},
@@ -239,6 +268,6 @@ def full_size() -> dict[str, Any]:
 def write_all(folder: Path) -> Path:
     """Write the files of all studies but that of speed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (peers, pretraining, multitask, landsat, wildfire, refinement, full_size):
+    for make in (claims, peers, pretraining, multitask, landsat, wildfire, refinement, full_size):
         (folder / f"{make.__name__}.json").write_text(json.dumps(make()), encoding="utf-8")
     return folder

@@ -7,7 +7,15 @@ import pytest
 
 from n2m_core.errors import LabelError, ParameterError
 from n2m_core.metrics.confusion import ConfusionCounts
-from n2m_core.metrics.objects import count_sizes, find_objects, objects_of, size_bins
+from n2m_core.metrics.objects import (
+    COARSE_EDGES_M2,
+    SIZE_EDGES_M2,
+    count_sizes,
+    find_objects,
+    objects_of,
+    size_bins,
+    size_edges,
+)
 
 # True objects: a of 4 px (rows 0-1), b of 1 px (row 0, column 5), c of 2 px (row 3).
 TRUTH = np.array(
@@ -91,3 +99,9 @@ def test_an_area_on_an_edge_falls_into_the_upper_bin() -> None:
         size_bins(np.ones(1), (1, 2))
     with pytest.raises(LabelError, match="must lie on one grid"):
         find_objects(TRUTH == 1, MAP[:2] == 1, ONE_M2)
+
+
+def test_bins_fit_the_size_of_pixels() -> None:
+    assert size_edges(0.3) == SIZE_EDGES_M2
+    assert size_edges(10.0) == COARSE_EDGES_M2
+    assert min(np.diff(COARSE_EDGES_M2)) >= 50 * 10.0**2  # fifty pixels of 10 m

@@ -10,6 +10,7 @@ from known_maps import CHANGE, COVER, model, pair, tile
 
 from n2m_core.datasets.base import Sample
 from n2m_core.errors import CancelledError, DatasetError, LabelError
+from n2m_core.metrics.objects import COARSE_EDGES_M2, SIZE_EDGES_M2
 from n2m_core.tasks import failures
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
 from n2m_core.tasks.failures import error_map, rank, run
@@ -19,6 +20,7 @@ from n2m_core.tasks.failures import error_map, rank, run
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of at most 8 m: 16 px at the 0.5 m of these scenes."""
     monkeypatch.setattr(failures, "BLOCK_M", 8.0)
+    monkeypatch.setattr(failures, "LEAST_PX", 4)
 
 
 def town() -> Sample:
@@ -139,7 +141,18 @@ def test_without_a_resolution_blocks_are_counted_in_pixels(
 
 def test_blocks_are_at_most_their_size() -> None:
     assert failures._edges(33, 0.5) == [0, 11, 22, 33]
-    assert failures._edges(3, 100.0) == [0, 1, 2, 3]
+    assert failures._edges(12, 10.0) == [0, 4, 8, 12]  # no block of a single pixel
+
+
+def test_coarse_pixels_have_larger_blocks_and_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "BLOCK_M", 128.0)
+    monkeypatch.setattr(failures, "LEAST_PX", 64)
+    assert failures._edges(256, 10.0) == [0, 64, 128, 192, 256]
+    assert failures._edges(512, 0.5) == [0, 256, 512]
+    known = model()
+    coarse = replace(known, card=replace(known.card, resolution_m=10.0))
+    assert run([town()], known).edges_m2 == SIZE_EDGES_M2
+    assert run([town()], coarse).edges_m2 == COARSE_EDGES_M2
 
 
 def test_failures_and_cancel() -> None:

@@ -166,19 +166,24 @@ def test_large_grids_are_left_out_and_small_images_mirrored(
     assert len(probe.left_out) == 4
 
 
-def test_a_pair_shows_both_dates(make_image: ImageFactory) -> None:
+@pytest.mark.parametrize("shares_dates", [False, True])
+def test_a_pair_shows_both_dates(make_image: ImageFactory, shares_dates: bool) -> None:
     before, after, _ = drawn_pair(3, 32, 32)
     pair = [make_image(before), make_image(after)]
     with pytest.raises(CheckpointError, match="takes one image"):
         run(pair, network())
-    probe = run(pair, _untrained_pair_network())
+    model = _untrained_pair_network(shares_dates)
+    probe = run(pair, model)
     assert len(probe.pictures) == 2
+    assert isinstance(model.model, Noise2Map)
+    assert [each.name for each in probe.depths] == list(depths_of(model.model))
 
 
-def _untrained_pair_network() -> LoadedModel:
+def _untrained_pair_network(shares_dates: bool) -> LoadedModel:
     """The change network without its training, which has no part in this."""
     torch.manual_seed(1)
     card = tiny_card("tiny-change", "change", BUILDINGS, "swap", is_mixed=True)
     small = network().model.config.overrides
-    made = Noise2Map(NetworkConfig("compact", 6, 2, overrides=small)).eval().requires_grad_(False)
+    settings = NetworkConfig("compact", 6, 2, overrides=small, shares_dates=shares_dates)
+    made = Noise2Map(settings).eval().requires_grad_(False)
     return LoadedModel(card, made, torch.device("cpu"))

@@ -26,6 +26,21 @@ def of(name: str, folder: Path, score: str = "target_f1") -> Shown:
     return found
 
 
+def test_claims_are_told_with_what_was_found(folder: Path) -> None:
+    found = of("claims", folder)
+    noise, schedules, time, _ = found.notes
+    assert "loses 3 to 4 points of F1 does not hold here" in noise
+    assert "-2.0 to +2.0 points beside n2m-buildings-plain" in noise
+    assert "about the same F1 holds here (at most 0.0010 apart)" in schedules
+    assert "Heun gives less holds where x_t is mixed (up to 0.100 less)" in schedules
+    assert "rises from noise to image holds here: 0.200 at the noisiest" in time
+    twins, mixed = found.tables
+    assert twins.rows[1] == ("scenes", "0.800", "0.820", "-2.0")
+    assert mixed.rows[3] == ("heun", "0.100", "0.500")
+    (plot,) = found.plots
+    assert (plot.lines[0].x, plot.lines[0].y) == ((999, 100), (0.2, 0.6))
+
+
 def test_peers_are_ranked_by_their_means(folder: Path) -> None:
     found = of("peers", folder)
     average, ranking, costs, _ = (table for table in found.tables if table.task == "segment")
@@ -43,19 +58,20 @@ def test_peers_are_ranked_by_their_means(folder: Path) -> None:
 
 def test_the_winner_is_told_whoever_it_is(folder: Path) -> None:
     segment, _, change, *_ = of("peers", folder).notes
-    assert "unet-buildings is ahead of n2m-buildings-short by 2.0 points" in segment
+    assert "n2m-buildings-short is behind unet-buildings by 2.0 points" in segment
     assert "n2m-change-short is ahead of siamese-unet-change by 10.0 points" in change
 
 
 def test_what_was_tried_is_told_beside_the_best_peer_and_not_ranked(folder: Path) -> None:
     found = of("peers", folder)
     assert found.notes[1].split(": ", 1)[1] == (
-        "n2m-buildings-muon is ahead of unet-buildings by 3.0 points of target F1; "
-        "unet-buildings is ahead of n2m-buildings-late by 7.0 points of target F1."
+        "n2m-buildings-muon is ahead of unet-buildings-muon by 1.0 points of target F1; "
+        "unet-buildings-muon is ahead of n2m-buildings-late by 9.0 points of target F1."
     )
     tried = next(table for table in found.tables if table.title.endswith("what was tried"))
     assert [row[0] for row in tried.rows] == [
-        "n2m-buildings-muon", "n2m-buildings-short", "n2m-buildings-late",
+        "n2m-buildings-muon", "unet-buildings-muon", "unet-buildings", "n2m-buildings-short",
+        "n2m-buildings-late",
     ]  # fmt: skip
     ranking = next(table for table in found.tables if table.title == "Segmentation: town")
     assert not any("muon" in name for row in ranking.rows for name in row)
@@ -69,7 +85,9 @@ def test_pretraining_shows_each_start_at_each_share(folder: Path) -> None:
         ("pretrained", "0.500", "-"),
         ("random", "0.300 (0.200 to 0.400)", "0.600"),
     )
-    assert "4 of 12 runs are finished" in found.notes[0]
+    gain, runs, _ = found.notes
+    assert "beats random weights holds here with 10 % of the labels: +20.0 points" in gain
+    assert "4 of 12 runs are finished" in runs
     by_share, learning = found.plots
     assert by_share.lines[0].x == ("10 %",)
     random = next(line for line in learning.lines if line.name == "10 %, random")
@@ -77,9 +95,19 @@ def test_pretraining_shows_each_start_at_each_share(folder: Path) -> None:
     assert random.y == pytest.approx((0.15, 0.3))
 
 
+def test_a_picture_is_shown_where_it_lies(folder: Path) -> None:
+    study = BY_ID["pretraining"]
+    assert studies.picture_of(study, folder) is None
+    (folder / "pretraining.png").write_bytes(b"")
+    (folder / "peers.png").write_bytes(b"")
+    assert studies.picture_of(study, folder) == folder / "pretraining.png"
+    assert studies.picture_of(BY_ID["peers"], folder) is None  # it says nothing of a picture
+
+
 def test_what_sharing_costs_is_told_beside_the_limit(folder: Path) -> None:
     found = of("multitask", folder)
-    segment, change, _ = found.notes
+    claim, segment, change, _ = found.notes
+    assert claim == "That one network for both tasks helps both does not hold here."
     assert "3.0 points of target F1 behind" in segment
     assert "more than the limit" in segment
     assert "1.0 points of target F1 ahead of" in change
@@ -96,14 +124,14 @@ def test_landsat_shows_the_formula_beside_the_weights(folder: Path) -> None:
         ("n2m-change", "red, green, blue", "0.300"),
         ("change vector, all bands", "all", "0.300"),
     ]
-    assert "F1 0.330" in found.notes[1]
+    assert "below the 0.330 of a map of nothing but change" in found.notes[1]
     assert found.notes[2] == "dark"
 
 
 def test_images_unlike_the_trainings_are_told_of_once() -> None:
     notes = ["a", f"One {FAR}: dark.", "a", f"Two {FAR}: bright."]
     assert change_tables._gathered(notes) == [
-        "a", f"One {FAR}: dark. Much the same is true of 1 more."
+        "a", f"One {FAR}: dark. The other dates and choices of bands are told much the same."
     ]  # fmt: skip
 
 
@@ -117,10 +145,12 @@ def test_the_wildfire_rows_stand_beside_the_published_ones(folder: Path) -> None
     assert apart.header == ("", "paper", "xView2 wildfire, CD")
     assert (
         "trained on",
-        "the whole train split of xBD",
+        "the train split of this fire in xBD",
         "35 tiles of its test split",
     ) in apart.rows
-    assert ("training", "200 epochs", "1000 steps, 2000 tiles seen") in apart.rows
+    assert ("training", "200 epochs", "1000 steps, 57 epochs") in apart.rows
+    assert ("optimizer", "Adam at 0.0001", "Muon at 0.0008, 40 steps of warm-up") in apart.rows
+    assert ("augmentation", "none", "quarter turns and mirroring, color") in apart.rows
 
 
 def test_claims_stand_beside_what_was_measured(folder: Path) -> None:

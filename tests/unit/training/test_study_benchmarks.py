@@ -15,6 +15,7 @@ import study_files
 import yaml
 from affine import Affine
 from numpy.typing import NDArray
+from PIL import Image
 from rasters import RasterFactory
 from test_supervised import write_config
 from tiny_models import untrained_network
@@ -54,6 +55,7 @@ def small_study(tmp_path: Path) -> tuple[ModuleType, list[str]]:
     config["optimizer"] = {"steps": 9, "batch_size": 1, "warmup_steps": 1}
     path.write_text(yaml.safe_dump(config))
     save_network(tmp_path / "pretrained", network, fp16_weights(network))
+    Image.fromarray(np.zeros((8, 64, 3), np.uint8)).save(tmp_path / "pretrained" / "samples.png")
     (tmp_path / "pretrained" / "pretraining.json").write_text('{"steps": 6000}')
     words = ["--config", str(path), "--pretrained", str(tmp_path / "pretrained"), "--folder",
              str(tmp_path / "out"), "--steps", "2", "--shares", "0.4", "--seeds", "5",
@@ -73,6 +75,8 @@ def test_pretraining_compares_both_starts_and_goes_on(
     assert study.main([*words, "--report"]) == 1
     assert "None of 2 runs is finished" in capsys.readouterr().out
     assert study.main(words) == 0
+    with Image.open(tmp_path / "pretraining.png") as picture:
+        assert picture.size == (64, 8)
     results = json.loads((tmp_path / "pretraining.json").read_text())
     assert [(run["start"], run["share"], run["tiles"]) for run in results["runs"]] == [
         ("random", 0.4, 1),

@@ -15,6 +15,7 @@ from tiny_models import drawn_pair, drawn_scene, untrained_network
 
 from n2m_core import checkpoints
 from n2m_core.datasets.opening import open_dataset
+from n2m_core.diffusion.noise import SCHEDULES
 from n2m_core.errors import CheckpointError, ConfigError
 from n2m_core.geo_image import GeoImage
 from n2m_core.models.noise2map import Noise2Map
@@ -113,6 +114,19 @@ def test_a_broken_and_resumed_run_equals_an_unbroken_one(tmp_path: Path, kind: s
     assert second.steps == whole.steps == 6
     for name, value in whole.model.state_dict().items():
         torch.testing.assert_close(second.model.state_dict()[name], value, msg=name)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_is_learned_with(tmp_path: Path, schedule: str) -> None:
+    """Heun's x_t is up to 157 times the picture: the step must stay finite all the same."""
+    noise = {"process": "gaussian", "schedule": schedule}
+    config = load_config(write_config(tmp_path, {"noise": noise, "validation": []}))
+    trainer = Trainer(config, RunParams(tmp_path / "run"))
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    assert np.isfinite([trainer.one_step() for _ in range(2)]).all()
+    after = trainer.model.state_dict()
+    assert all(bool(torch.isfinite(value).all()) for value in after.values())
+    assert any(not torch.equal(value, before[name]) for name, value in after.items())
 
 
 def test_a_run_stops_in_time_and_says_so(tmp_path: Path) -> None:
