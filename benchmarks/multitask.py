@@ -20,9 +20,12 @@ from benchmarks.peers import SETS, scored
 from n2m_core import checkpoints, places
 from n2m_core.checkpoints import CheckpointCard
 from n2m_core.errors import CheckpointError
+from n2m_core.training.config import load_config
 from n2m_core.training.curves import read_curve
+from n2m_core.training.multitask import is_multitask, load_multitask
 
 RESULTS = Path(__file__).resolve().parent / "multitask.json"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 BOTH, SINGLE = "n2m-multitask", ("n2m-buildings", "n2m-change")
 MOST_POINTS_LOST = 2.0
 """Of target F1, in per cent: sharing that costs more is told as a loss."""
@@ -43,6 +46,7 @@ def compared(
                 "checkpoint": each.id,
                 "sha256": each.sha256,
                 "steps": each.training.steps,
+                "steps_in_all": steps_in_all(CONFIGS / Path(each.training.config).name),
                 "parameters": each.parameters,
                 "sets": scored([each], sets, root),
             }
@@ -50,6 +54,15 @@ def compared(
         ]
         tasks.append({"task": card.task, "networks": networks, "points_lost": lost(networks)})
     return tasks
+
+
+def steps_in_all(config: Path) -> int:
+    """Steps of a run and of those that it started from, as their configurations say."""
+    loaded = load_multitask(config) if is_multitask(config) else load_config(config)
+    start = loaded.init_from
+    known = [folder / f"{start}.yaml" for folder in (CONFIGS, CONFIGS / "starts")]
+    before = next((steps_in_all(path) for path in known if path.is_file()), 0) if start else 0
+    return loaded.optimizer.steps + before
 
 
 def lost(networks: Sequence[Json]) -> list[Json]:

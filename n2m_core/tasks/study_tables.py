@@ -181,14 +181,16 @@ def multitask(raw: Json, score: str) -> Shown:
         rows = tuple(
             (
                 each["checkpoint"],
-                str(each["steps"]),
+                f"{each['steps']:,}",
+                f"{each['steps_in_all']:,}",
                 *(spread(entry["scores"][score]) for entry in each["sets"]),
             )
             for each in networks
         )
         name = TASKS[task["task"]]
         title = f"{name.capitalize()}: {SCORES[score]}"
-        tables.append(Table(title, ("checkpoint", "steps", *sets), rows, task["task"]))
+        header = ("checkpoint", "steps", "with its starts", *sets)
+        tables.append(Table(title, header, rows, task["task"]))
         for each in task["points_lost"]:
             if each["points"] is None:
                 continue

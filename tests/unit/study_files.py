@@ -110,6 +110,7 @@ def multitask() -> dict[str, Any]:
             "checkpoint": checkpoint,
             "sha256": "0",
             "steps": 1900,
+            "steps_in_all": 5900,
             "parameters": 1,
             "sets": [entry("town", f1)],
         }

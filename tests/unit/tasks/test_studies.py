@@ -32,7 +32,7 @@ def test_claims_are_told_with_what_was_found(folder: Path) -> None:
     assert "loses 3 to 4 points of F1 does not hold here" in noise
     assert "-2.0 to +2.0 points beside n2m-buildings-plain" in noise
     assert "about the same F1 holds here (at most 0.0010 apart)" in schedules
-    assert "Heun gives less holds where x_t is mixed (up to 0.100 less)" in schedules
+    assert "Heun gives less holds where x_t is mixed (DDPM is +0.100 to +0.100" in schedules
     assert "rises from noise to image holds here: 0.200 at the noisiest" in time
     twins, mixed = found.tables
     assert twins.rows[1] == ("scenes", "0.800", "0.820", "-2.0")

@@ -113,6 +113,12 @@ def test_points_lost_are_against_the_best_of_the_others() -> None:
     assert script("multitask").lost([shared]) == [{"set": "town", "points": None}]
 
 
+def test_steps_count_what_a_run_started_from() -> None:
+    study = script("multitask")
+    assert study.steps_in_all(ROOT / "configs" / "n2m-buildings.yaml") == 3600 + 1000
+    assert study.steps_in_all(ROOT / "configs" / "n2m-multitask.yaml") == 3600 + 1000 + 1000
+
+
 def test_multitask_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
