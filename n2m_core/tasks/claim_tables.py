@@ -35,13 +35,13 @@ def claims(raw: Json, score: str) -> Shown:
     tables = (
         Table("Target F1 with noise and timestep, and without", header, rows, "segment"),
         Table(
-            f"Mean F1 of both classes on {schedules['place']} by schedule",
+            f"Mean F1 of both classes by schedule: {schedules['place']}",
             ("", *times),
             mixed,
             "segment",
         ),
     )
-    plot = Plot(f"{schedules['place']} by schedule", "timestep t", "mean F1", lines, "segment")
+    plot = Plot(f"By schedule: {schedules['place']}", "timestep t", "mean F1", lines, "segment")
     return Shown(notes, tables, (plot,))
 
 

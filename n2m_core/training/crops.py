@@ -80,7 +80,8 @@ class Cropper:
         cols, left = _span(width, self.crop_px * scale * reach, rng, col)
         size = (self._resized(rows / scale, angle), self._resized(cols / scale, angle))
         image = torch.from_numpy(tile.image[:, top : top + rows, left : left + cols]).float() / 255
-        label = torch.from_numpy(tile.label[top : top + rows, left : left + cols]).float()
+        part = tile.label[top : top + rows, left : left + cols]
+        label = torch.from_numpy(part.astype(np.float32))  # a copy: labels may be read-only
         image = functional.interpolate(image[None], size, mode="bilinear", antialias=True)
         label = functional.interpolate(label[None, None], size, mode="nearest-exact")
         grid = self._grid(size, angle)
