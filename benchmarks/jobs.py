@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from n2m_core.places import checkpoints_root
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CONFIGS = ROOT / "configs"
@@ -60,14 +62,9 @@ class Job:
         return [*([] if has_data else data), *self.lacks()]
 
 
-def registry() -> Path:
-    """Folder of the checkpoints that ship."""
-    return Path(os.environ.get("N2M_CHECKPOINTS") or ROOT / "checkpoints")
-
-
 def installed(*names: str) -> list[Path]:
     """Cards of the registry, those that are there; a card holds the checksum of its weights."""
-    cards = (registry() / name / CARD for name in names)
+    cards = (checkpoints_root() / name / CARD for name in names)
     return [card for card in cards if card.is_file()]
 
 
@@ -95,7 +92,7 @@ def absent(names: Iterable[str], folder: Path) -> list[str]:
 
 def train_absent(configs: dict[str, Path]) -> Iterable[Command]:
     """The trainings of what the registry does not have."""
-    for name in absent(configs, registry()):
+    for name in absent(configs, checkpoints_root()):
         yield ("n2m_core", "train", str(configs[name]), "--resume")
 
 
@@ -136,7 +133,7 @@ JOBS: dict[str, Job] = {
             *installed("n2m-buildings", "n2m-buildings-plain"),
             *scoring(),
         ],
-        lacks=lambda: absent(("n2m-buildings", "n2m-buildings-plain"), registry()),
+        lacks=lambda: absent(("n2m-buildings", "n2m-buildings-plain"), checkpoints_root()),
     ),
     "peers": Job(
         lambda: [*sorted((CONFIGS / "peers").rglob("*.yaml")), *scoring()],
@@ -157,7 +154,7 @@ JOBS: dict[str, Job] = {
     "multitask": Job(
         lambda: [*installed(SHARED, "n2m-buildings", "n2m-change"), *scoring()],
         training=lambda: train_absent({SHARED: CONFIGS / f"{SHARED}.yaml"}),
-        lacks=lambda: absent([SHARED], registry()),
+        lacks=lambda: absent([SHARED], checkpoints_root()),
     ),
     "landsat": Job(lambda: [*installed("n2m-change", SHARED, "n2m-wildfire"), *scoring()]),
     "wildfire": Job(
@@ -172,7 +169,7 @@ JOBS: dict[str, Job] = {
     "refinement": Job(
         lambda: [*refiners().values(), *installed("idgbr-buildings", "n2m-buildings"), *scoring()],
         training=lambda: train_absent(refiners()),
-        lacks=lambda: [*absent(REFINERS, registry()), *absent(ROUGH, PEERS)],
+        lacks=lambda: [*absent(REFINERS, checkpoints_root()), *absent(ROUGH, PEERS)],
     ),
     "fusion": Job(
         lambda: [
@@ -181,7 +178,7 @@ JOBS: dict[str, Job] = {
             *installed("sastf-farmland"),
         ],
         training=lambda: train_absent(fusers()),
-        lacks=lambda: absent(fusers(), registry()),
+        lacks=lambda: absent(fusers(), checkpoints_root()),
     ),
     "full_size": Job(
         lambda: [

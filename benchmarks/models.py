@@ -151,7 +151,7 @@ def main(words: Sequence[str]) -> int:
     for name in asked.studies or JOBS:
         if asked.train and not asked.plan:
             folder = PEERS if name == "peers" else None
-            if not all(call(command, folder) for command in list(JOBS[name].training())):
+            if not all(call(command, folder) for command in JOBS[name].training()):
                 failed.append(name)
                 continue
         reason = plan(name, is_forced=asked.all)

@@ -77,8 +77,9 @@ def by_seed(network: Json, score: str) -> list[float]:
     return [statistics.mean(values) for values in zip(*columns, strict=True)]
 
 
-def _average(network: Json, score: str = "target_f1") -> float:
-    return statistics.mean(by_seed(network, score))
+def _average(network: Json) -> float:
+    """Target F1 averaged over sets and seeds."""
+    return statistics.mean(by_seed(network, "target_f1"))
 
 
 def _averages(networks: list[Json]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -166,20 +167,21 @@ def _verdicts(networks: list[Json], title: str) -> list[str]:
         # The rival is the best of all, those included that were given the same help.
         rival = max((each for each in networks if not _is_ours(each)), key=_average)
         best_first = sorted(tries, key=_average, reverse=True)
+        gains = [f"{each['name']} {_gain(each, rival):+.1f}" for each in best_first]
         told.append(
-            f"{title}, what was tried to better Noise2Map, the best first: "
-            f"{'; '.join(_ahead(each, rival) for each in best_first)}."
+            f"{title}, what was tried to better Noise2Map, points beside {rival['name']}, the best "
+            f"of all: {', '.join(gains)}."
         )
     return told
 
 
 def _beside(own: Json, peers: list[Json]) -> str:
     """Which peers a network is ahead of, and which it is behind, the best peer first."""
-    gains = [(each["name"], 100 * (_average(own) - _average(each))) for each in peers]
+    gains = [(each["name"], _gain(own, each)) for each in peers]
     behind = [f"{name} by {-gain:.1f}" for name, gain in gains if gain <= 0]
     ahead = [f"{name} by {gain:.1f}" for name, gain in gains if gain > 0]
     parts = [(behind, "behind"), (ahead, "ahead of")]
-    said = [f"{word} {' and '.join(names)}" for names, word in parts if names]
+    said = [f"{word} {', '.join(names)}" for names, word in parts if names]
     return f"{own['name']} is {', and '.join(said)}"
 
 
@@ -187,8 +189,6 @@ def _is_ours(network: Json) -> bool:
     return bool(network["name"].startswith("n2m-"))
 
 
-def _ahead(one: Json, other: Json) -> str:
-    """Which of two networks is ahead, in words."""
-    first, second = sorted((one, other), key=_average, reverse=True)
-    gain = 100 * (_average(first) - _average(second))
-    return f"{first['name']} is ahead of {second['name']} by {gain:.1f} points of target F1"
+def _gain(one: Json, other: Json) -> float:
+    """How far a network is ahead of another, points of target F1."""
+    return 100 * (_average(one) - _average(other))

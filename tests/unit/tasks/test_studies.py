@@ -64,10 +64,7 @@ def test_the_winner_is_told_whoever_it_is(folder: Path) -> None:
 
 def test_what_was_tried_is_told_beside_the_best_peer_and_not_ranked(folder: Path) -> None:
     found = of("peers", folder)
-    assert found.notes[1].split(": ", 1)[1] == (
-        "n2m-buildings-muon is ahead of unet-buildings-muon by 1.0 points of target F1; "
-        "unet-buildings-muon is ahead of n2m-buildings-late by 9.0 points of target F1."
-    )
+    assert found.notes[1].split(": ", 1)[1] == ("n2m-buildings-muon +1.0, n2m-buildings-late -9.0.")
     tried = next(table for table in found.tables if table.title.endswith("what was tried"))
     assert [row[0] for row in tried.rows] == [
         "n2m-buildings-muon", "unet-buildings-muon", "unet-buildings", "n2m-buildings-short",
