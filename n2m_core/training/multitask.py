@@ -73,7 +73,7 @@ class MultiTaskConfig:
     """Everything that decides a run of both tasks.
 
     Attributes:
-        title: stands behind the title of each task on its card.
+        title: stands before the title of each task on its card.
         tasks: where all that belongs to one task alone is written.
         network: Noise2Map's size; both dates of a pair always share the backbone.
         leave_out: names of sources that are not learned from, since what one task trains on may be
@@ -153,7 +153,7 @@ class MultiTaskConfig:
         return dataclasses.replace(
             own,
             id=self.id,
-            title=f"{own.title}, {self.title}",
+            title=f"{self.title}: {own.title}",
             license=self.license,
             limits=self.limits,
             network=self.network,

@@ -88,7 +88,7 @@ def test_a_run_learns_both_tasks_and_leaves_one_checkpoint(tmp_path: Path) -> No
     summary = train_multitask(path, run, checkpoints=tmp_path / "out")
     assert (summary.steps, summary.finished) == (40, True)
     one, pair = checkpoints.read_cards("both", root=tmp_path / "out")
-    assert (one.title, pair.title) == ("Tiny, both", "Pairs, both")
+    assert (one.title, pair.title) == ("both: Tiny", "both: Pairs")
     assert (one.noise_process, pair.noise_process) == ("gaussian", "swap")
     assert (len(one.classes), len(pair.classes)) == (2, 3)
     assert (one.window_px, pair.window_px) == (24, 32)
