@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from n2m_core.places import checkpoints_root
+from n2m_core.training.strict_yaml import read_entry
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -90,10 +91,24 @@ def absent(names: Iterable[str], folder: Path) -> list[str]:
     return [name for name in names if not (folder / name / CARD).is_file()]
 
 
+def stages(config: Path) -> list[Path]:
+    """Configurations that a training starts from, the first of them first, itself last."""
+    start = read_entry(config, "init_from")
+    known = [folder / f"{start}.yaml" for folder in (CONFIGS, CONFIGS / "starts")]
+    before = next((path for path in known if path.is_file()), None)
+    return [*(stages(before) if before else []), config]
+
+
 def train_absent(configs: dict[str, Path]) -> Iterable[Command]:
-    """The trainings of what the registry does not have."""
+    """The trainings of what the registry does not have, and of what they start from."""
+    planned: set[Path] = set()
     for name in absent(configs, checkpoints_root()):
-        yield ("n2m_core", "train", str(configs[name]), "--resume")
+        way = stages(configs[name])
+        there = [n for n, path in enumerate(way) if not absent([path.stem], checkpoints_root())]
+        for path in way[max(there, default=-1) + 1 :]:
+            if path not in planned:
+                yield ("n2m_core", "train", str(path), "--resume")
+            planned.add(path)
 
 
 def train_peers() -> Iterable[Command]:

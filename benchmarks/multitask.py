@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.__main__ import machine, write
+from benchmarks.jobs import CONFIGS, stages
 from benchmarks.peers import SETS, scored
 from n2m_core import checkpoints, places
 from n2m_core.checkpoints import CheckpointCard
@@ -25,7 +26,6 @@ from n2m_core.training.curves import read_curve
 from n2m_core.training.multitask import is_multitask, load_multitask
 
 RESULTS = Path(__file__).resolve().parent / "multitask.json"
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 BOTH, SINGLE = "n2m-multitask", ("n2m-buildings", "n2m-change")
 MOST_POINTS_LOST = 2.0
 """Of target F1, in per cent: sharing that costs more is told as a loss."""
@@ -58,11 +58,13 @@ def compared(
 
 def steps_in_all(config: Path) -> int:
     """Steps of a run and of those that it started from, as their configurations say."""
+    return sum(steps(path) for path in stages(config))
+
+
+def steps(config: Path) -> int:
+    """Steps of one run, of a task or of both."""
     loaded = load_multitask(config) if is_multitask(config) else load_config(config)
-    start = loaded.init_from
-    known = [folder / f"{start}.yaml" for folder in (CONFIGS, CONFIGS / "starts")]
-    before = next((steps_in_all(path) for path in known if path.is_file()), 0) if start else 0
-    return loaded.optimizer.steps + before
+    return loaded.optimizer.steps
 
 
 def lost(networks: Sequence[Json]) -> list[Json]:
@@ -82,10 +84,18 @@ def _f1(entry: Json) -> float:
 
 
 def learned_weights(checkpoint: str, root: Path) -> list[list[float]]:
-    """Step and the weights of both losses along the training."""
-    columns = ("step", "weight_segment", "weight_change")
-    rows = read_curve(root / checkpoint / "curve.csv")
-    return [[float(row[name]) for name in columns] for row in rows if columns[1] in row]
+    """Step and the weights of both losses, along all stages of the training that left a curve."""
+    config = CONFIGS / f"{checkpoint}.yaml"
+    way = [path for path in stages(config) if is_multitask(path)] if config.is_file() else []
+    rows, before = [], 0
+    for name, count in [(p.stem, steps(p)) for p in way] or [(checkpoint, 0)]:
+        curve = root / name / "curve.csv"
+        for row in read_curve(curve) if curve.is_file() else ():
+            if "weight_change" in row:
+                weights = (float(row[f"weight_{task}"]) for task in ("segment", "change"))
+                rows.append([before + float(row["step"]), *weights])
+        before += count
+    return rows
 
 
 def main(words: Sequence[str]) -> int:

@@ -1,14 +1,15 @@
 """What pretraining is worth: the same training from pretrained and from random weights.
 
-    python -m benchmarks.pretraining [--steps 500] [--shares 0.1,0.3,1] [--seeds 1,2] ...
+    python -m benchmarks.pretraining [--steps 300] [--shares 0.1,0.3,1] [--seeds 1,2] ...
 
 First `n2m pretrain configs/pretrain/n2m-denoise.yaml`. Then every share of the labels, seed and
 start is one training of `configs/peers/n2m-buildings-short.yaml` for the same steps, scored on
 places that neither stage has seen. A run that was broken off goes on where it stood, a finished one
 is not trained again, and neither is one that the file has from an earlier call with the same
 configuration, wherever that was; `--max-minutes` ends the work early, `--report` trains nothing.
-Writes `benchmarks/pretraining.json` with scores and learning curves of what is finished, and beside
-it a picture of what the pretrained network makes of noise.
+Writes `benchmarks/pretraining.json` with scores and learning curves of what is finished and how
+many directions the features of both starts take, and beside it a picture of what the pretrained
+network makes of noise.
 """
 
 from __future__ import annotations
@@ -24,13 +25,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from benchmarks.__main__ import machine, write
+from benchmarks.feature_rank import feature_ranks
 from benchmarks.peers import SETS, digest, scored
 from benchmarks.scores import Measurement
 from n2m_core import checkpoints
 from n2m_core.atomic import write_bytes
 from n2m_core.checkpoints import CARD, CheckpointCard
-from n2m_core.models.storing import WEIGHTS
+from n2m_core.models.building import build
+from n2m_core.models.noise2map import Noise2Map
+from n2m_core.models.storing import WEIGHTS, load_network
+from n2m_core.places import checkpoints_root
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
 from n2m_core.training.curves import read_curve
 from n2m_core.training.loop import STATE, RunParams
@@ -44,6 +51,8 @@ CONFIG = HERE.parent / "configs" / "peers" / "n2m-buildings-short.yaml"
 VALIDATION = ValidationConfig("catanduanes", "xyz", "buildings/catanduanes", every=1)
 """Scored along the way, for the learning curves; its place is no source of the configuration."""
 
+SHIPPED = "n2m-buildings"
+"""A network after a long training, beside which the features of both starts are shown."""
 PRETRAINED_AS = ("id", "config", "prediction", "steps", "samples", "seed")
 """What of a pretraining's record says whether another one was the same."""
 
@@ -163,8 +172,23 @@ def measured(study: Study, sets: Sequence[Measurement]) -> Json:
         "steps": study.steps,
         "planned": len(study.runs()),
         "validated_on": VALIDATION.root,
+        "ranks": ranks(study),
         "runs": runs,
     }
+
+
+def ranks(study: Study) -> list[Json]:
+    """How many directions the features of both starts take, and those of a network that ships."""
+    pretrained = load_network(study.pretrained)
+    torch.manual_seed(study.seeds[0])
+    networks = {"pretrained": pretrained, "random": build(pretrained.config)}
+    if (checkpoints_root() / SHIPPED / CARD).is_file():
+        networks[SHIPPED] = load_network(checkpoints_root() / SHIPPED)
+    return [
+        {"network": name, "depths": feature_ranks(network)}
+        for name, network in networks.items()
+        if isinstance(network, Noise2Map)
+    ]
 
 
 def record(pretrained: Path) -> Json:
@@ -206,10 +230,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--pretrained", type=Path, default=Path("pretrained") / "n2m-denoise")
     parser.add_argument("--folder", type=Path, default=Path("build") / "pretraining")
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--shares", default="0.1,0.3,1", help="of the labels")
     parser.add_argument("--seeds", default="1,2")
-    parser.add_argument("--validations", type=int, default=5, help="points of the score's curve")
+    parser.add_argument("--validations", type=int, default=3, help="points of the score's curve")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--max-minutes", type=float, help="stop so; the next call goes on")
     parser.add_argument("--report", action="store_true", help="train nothing")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from affine import Affine
+from rasterio import windows
 from rasterio.io import DatasetReader
-from rasterio.windows import Window as Box
 
 from n2m_core.errors import ImageTooLargeError
 from n2m_core.geo_image import GeoImage, Progress
@@ -186,7 +186,7 @@ def read_scene(
         for done, (first, last) in enumerate(parts):
             if progress is not None:
                 progress(done, len(parts), "reading the scene")
-            box = Box(
+            box = windows.Window(
                 columns.start,
                 rows.start + first * stride,
                 width,

@@ -110,10 +110,11 @@ def pretraining(raw: Json, score: str) -> Shown:
         title = f"{entry['name']}: {SCORES[score]} by share of the labels"
         tables.append(Table(title, ("start", *names), tuple(rows), "segment"))
         plots.append(Plot(title, "share of the labels", SCORES[score], tuple(lines), "segment"))
-    plots.append(_learning(runs, raw["validated_on"]))
+    plots += [_learning(runs, raw["validated_on"]), _directions(raw["ranks"])]
     first = raw["pretraining"]
     notes = (
         *_gains(runs, shares),
+        *_narrowed(raw["ranks"]),
         f"Short: {raw['steps']} steps a run, after {first['steps']} steps of pretraining; seeds "
         f"{', '.join(map(str, sorted({run['seed'] for run in runs})))}. {len(runs)} of "
         f"{raw['planned']} runs are finished.",
@@ -139,6 +140,33 @@ def _gains(runs: list[Json], shares: list[float]) -> list[str]:
                 "over the sets."
             )
     return told
+
+
+def _narrowed(networks: list[Json]) -> list[str]:
+    """Where pretraining leaves the features the fewest directions beside random weights."""
+    by_start = {each["network"]: dict(each["depths"]) for each in networks}
+    pretrained, random = by_start["pretrained"], by_start["random"]
+    least = min(pretrained, key=lambda name: pretrained[name] / random[name])
+    return [
+        f"Before the training the features of the pretrained network take "
+        f"{pretrained[least] / random[least]:.2f} times as many directions as those of random "
+        f"weights where they differ most ({least}: effective rank {pretrained[least]:.1f} and "
+        f"{random[least]:.1f})."
+    ]
+
+
+def _directions(networks: list[Json]) -> Plot:
+    """How many directions the features take before the training, depth by depth."""
+    lines = tuple(
+        Line(
+            each["network"],
+            tuple(name for name, _ in each["depths"]),
+            tuple(rank for _, rank in each["depths"]),
+        )
+        for each in networks
+    )
+    title = "Effective rank of the features before the training"
+    return Plot(title, "depth", "effective rank", lines, "segment")
 
 
 def _of(runs: list[Json], start: str, share: float, number: int, score: str) -> list[float]:

@@ -95,6 +95,10 @@ def pretraining() -> dict[str, Any]:
         "steps": 40,
         "planned": 12,
         "validated_on": "buildings/catanduanes",
+        "ranks": [
+            {"network": "pretrained", "depths": [["stem", 6.0], ["down 1", 4.0]]},
+            {"network": "random", "depths": [["stem", 9.0], ["down 1", 16.0]]},
+        ],
         "runs": [
             run("random", 0.1, 1, 0.2),
             run("random", 0.1, 2, 0.4),

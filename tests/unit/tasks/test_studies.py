@@ -82,10 +82,13 @@ def test_pretraining_shows_each_start_at_each_share(folder: Path) -> None:
         ("pretrained", "0.500", "-"),
         ("random", "0.300 (0.200 to 0.400)", "0.600"),
     )
-    gain, runs, _ = found.notes
+    gain, directions, runs, _ = found.notes
     assert "beats random weights holds here with 10 % of the labels: +20.0 points" in gain
+    assert "0.25 times as many directions" in directions
+    assert "(down 1: effective rank 4.0 and 16.0)" in directions
     assert "4 of 12 runs are finished" in runs
-    by_share, learning = found.plots
+    by_share, learning, ranks = found.plots
+    assert [line.x for line in ranks.lines] == [("stem", "down 1")] * 2
     assert by_share.lines[0].x == ("10 %",)
     random = next(line for line in learning.lines if line.name == "10 %, random")
     assert random.x == (20, 40)

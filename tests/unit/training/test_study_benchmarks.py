@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 import study_files
+import torch
 import yaml
 from affine import Affine
 from numpy.typing import NDArray
@@ -83,6 +84,11 @@ def test_pretraining_compares_both_starts_and_goes_on(
         ("pretrained", 0.4, 1),
     ]
     assert all([step for step, *_ in run["validation"]] == [2] for run in results["runs"])
+    pretrained, random, *_ = results["ranks"]
+    assert (pretrained["network"], random["network"]) == ("pretrained", "random")
+    depths = ["stem", "down 1", "down 2", "middle", "up 1", "up 2", "output"]
+    assert [name for name, _ in random["depths"]] == depths
+    assert all(1 < rank <= 64 for _, rank in random["depths"])
     cards = sorted((tmp_path / "out").glob("*/card.json"))
     written = [path.stat().st_mtime_ns for path in cards]
     assert study.main(words) == 0
@@ -95,6 +101,15 @@ def test_pretraining_compares_both_starts_and_goes_on(
     with (tmp_path / "tiny.yaml").open("a") as config:
         config.write("# changed\n")
     assert study.main([*elsewhere, "--report"]) == 1
+
+
+def test_the_effective_rank_counts_directions_by_their_weight() -> None:
+    rank = script("feature_rank").effective_rank
+    grid = torch.tensor([[1.0, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]).reshape(1, 3, 2, 2)
+    assert rank(grid) == pytest.approx(3)
+    assert rank(grid[:, [0, 0, 0]] + 5) == pytest.approx(1, abs=1e-3)
+    halved = grid * torch.tensor([1.0, 1, 0.5])[None, :, None, None]
+    assert rank(halved) == pytest.approx(np.exp(2 * 0.4 * np.log(2.5) + 0.2 * np.log(5)))
 
 
 def test_pretraining_wants_its_pretrained_network(
@@ -116,7 +131,39 @@ def test_points_lost_are_against_the_best_of_the_others() -> None:
 def test_steps_count_what_a_run_started_from() -> None:
     study = script("multitask")
     assert study.steps_in_all(ROOT / "configs" / "n2m-buildings.yaml") == 3600 + 1000
-    assert study.steps_in_all(ROOT / "configs" / "n2m-multitask.yaml") == 3600 + 1000 + 1000
+    assert study.steps_in_all(ROOT / "configs" / "n2m-multitask.yaml") == 4600 + 1000 + 1400 + 160
+
+
+def test_weights_of_the_losses_are_told_over_all_stages(tmp_path: Path) -> None:
+    for name, told in {"n2m-multitask-start": "9,1.1,1.6", "n2m-multitask": "20,1.2,1.7"}.items():
+        (tmp_path / name).mkdir()
+        curve = f"step,weight_segment,weight_change\n{told}\n"
+        (tmp_path / name / "curve.csv").write_text(curve)
+    weights = script("multitask").learned_weights("n2m-multitask", tmp_path)
+    assert weights == [[9, 1.1, 1.6], [1000 + 1400 + 20, 1.2, 1.7]]
+    (tmp_path / "n2m-multitask").rename(tmp_path / "mine")
+    assert script("multitask").learned_weights("mine", tmp_path) == [[20, 1.2, 1.7]]
+
+
+def test_what_is_not_there_is_trained_from_the_first_stage_that_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = script("jobs")
+    monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
+
+    def planned() -> list[str]:
+        commands = jobs.JOBS["multitask"].training()
+        return [Path(command[2]).stem for command in commands]
+
+    for name in ("n2m-buildings", "n2m-multitask-start"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "n2m-buildings" / "card.json").touch()
+    assert planned() == ["n2m-multitask-start", "n2m-multitask-places", "n2m-multitask"]
+    (tmp_path / "n2m-multitask-start" / "card.json").touch()
+    assert planned() == ["n2m-multitask-places", "n2m-multitask"]
+    (tmp_path / "n2m-multitask").mkdir()
+    (tmp_path / "n2m-multitask" / "card.json").touch()
+    assert planned() == []
 
 
 def test_multitask_says_what_is_missing(
@@ -244,16 +291,16 @@ def test_training_comes_first_where_it_is_asked_for(
 ) -> None:
     def call(command: tuple[str, ...], where: Path | None = None) -> bool:
         models.calls.append(command)
-        if command[0] == "n2m_core":
+        if command[:2] == ("n2m_core", "train") and "n2m-multitask.yaml" in command[2]:
             save_shared(tmp_path / "checkpoints")
         return True
 
     monkeypatch.setattr(models, "call", call)
     assert models.main(["multitask", "--train"]) == 0
-    first, second = models.calls
-    assert first[:2] == ("n2m_core", "train")
-    assert first[2].endswith("n2m-multitask.yaml")
-    assert second == ("benchmarks.multitask",)
+    *trainings, last = models.calls
+    assert {command[:2] for command in trainings} == {("n2m_core", "train")}
+    assert trainings[-1][2].endswith("n2m-multitask.yaml")
+    assert last == ("benchmarks.multitask",)
 
 
 def test_nothing_is_lost_where_weights_or_data_are_not_here(
