@@ -53,8 +53,6 @@ VALIDATION = ValidationConfig("catanduanes", "xyz", "buildings/catanduanes", eve
 
 SHIPPED = "n2m-buildings"
 """A network after a long training, beside which the features of both starts are shown."""
-PRETRAINED_AS = ("id", "config", "prediction", "steps", "samples", "seed")
-"""What of a pretraining's record says whether another one was the same."""
 
 Json = dict[str, Any]
 Start = Literal["random", "pretrained"]
@@ -74,7 +72,7 @@ class Study:
         seeds: of weights, crops and chosen labels.
         validations: how many points the curve of scores has.
         device: where to train.
-        former: runs that the study's file has of the same configuration and pretraining.
+        former: runs that the study's file has of the same configuration and starts.
     """
 
     config: Path
@@ -91,7 +89,7 @@ class Study:
         """The configuration of every run: seed by seed, so that whole comparisons end first."""
         own = load_config(self.config)
         every = max(self.steps // self.validations, 1)
-        key = hashlib.sha256((self.pretrained / WEIGHTS).read_bytes()).hexdigest()[:8]
+        key = record(self.pretrained)["sha256"][:8]
         names = {"random": "random", "pretrained": f"pretrained-{key}"}
         return [
             dataclasses.replace(
@@ -192,22 +190,20 @@ def ranks(study: Study) -> list[Json]:
 
 
 def record(pretrained: Path) -> Json:
-    """What `n2m pretrain` noted beside its weights."""
+    """What `n2m pretrain` noted beside its weights, and their checksum."""
     noted: Json = json.loads((pretrained / RECORD).read_text(encoding="utf-8"))
-    return noted
+    return noted | {"sha256": hashlib.sha256((pretrained / WEIGHTS).read_bytes()).hexdigest()}
 
 
 def former_runs(config: Path, pretrained: Path, steps: int) -> tuple[Json, ...]:
-    """Runs of the study's file, where configuration, pretraining and steps are these."""
+    """Runs of the study's file with this configuration and steps; from these weights or random."""
     if not RESULTS.is_file():
         return ()
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    theirs, ours = (
-        {key: noted.get(key) for key in PRETRAINED_AS}
-        for noted in (results["pretraining"], record(pretrained))
-    )
-    same = (theirs, results["config_sha256"], results["steps"]) == (ours, digest(config), steps)
-    return tuple(results["runs"]) if same else ()
+    if (results["config_sha256"], results["steps"]) != (digest(config), steps):
+        return ()
+    is_same = results["pretraining"]["sha256"] == record(pretrained)["sha256"]
+    return tuple(run for run in results["runs"] if is_same or run["start"] == "random")
 
 
 def train_missing(study: Study, max_minutes: float | None, tell: Callable[[str], None]) -> bool:

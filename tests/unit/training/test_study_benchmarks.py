@@ -98,6 +98,14 @@ def test_pretraining_compares_both_starts_and_goes_on(
     assert not (tmp_path / "new").exists()
     assert json.loads((tmp_path / "pretraining.json").read_text())["runs"] == results["runs"]
     assert study.main([*elsewhere, "--seeds", "6", "--report"]) == 1  # another seed is another run
+    weights = tmp_path / "pretrained" / "model.safetensors"
+    before = weights.read_bytes()
+    network = untrained_network("segment", 2)
+    save_network(tmp_path / "pretrained", network, fp16_weights(network))
+    assert weights.read_bytes() != before
+    assert study.main([*elsewhere, "--report"]) == 0  # random starts know nothing of pretraining
+    kept = json.loads((tmp_path / "pretraining.json").read_text())
+    assert [run["start"] for run in kept["runs"]] == ["random"]
     with (tmp_path / "tiny.yaml").open("a") as config:
         config.write("# changed\n")
     assert study.main([*elsewhere, "--report"]) == 1
