@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from n2m_core.models.noise2map import Noise2Map
+from n2m_core.normalize import Normalization, to_model_range
 from n2m_core.raster_io import read_image
-from n2m_core.tasks.features import depths_of
+from n2m_core.tasks.features import depths_of, removed_after
 
 SCENE = Path(__file__).resolve().parents[1] / "sample_data" / "suburb_image.tif"
 CROP_PX = 128
@@ -35,12 +35,10 @@ def feature_ranks(network: Noise2Map) -> list[tuple[str, float]]:
 
         return block.register_forward_hook(keep)
 
-    hooks = [watch(name, block) for name, block in depths_of(network).items()]
     images = crops()
-    with torch.inference_mode():
+    hooks = [watch(name, block) for name, block in depths_of(network).items()]
+    with removed_after(hooks), torch.inference_mode():
         network(images, torch.zeros(len(images), dtype=torch.int64))
-    for hook in hooks:
-        hook.remove()
     return ranks
 
 
@@ -62,7 +60,6 @@ def effective_rank(features: Tensor) -> float:
 
 def crops() -> Tensor:
     """All whole crops of a scene, float32 [N, 3, H, W] in [-1, 1]."""
-    pixels = read_image(SCENE).pixels[:3].astype(np.float32) / 127.5 - 1
-    image = torch.from_numpy(pixels)
+    image = torch.from_numpy(to_model_range(read_image(SCENE), Normalization()))
     rows = image.unfold(1, CROP_PX, CROP_PX).unfold(2, CROP_PX, CROP_PX)
     return rows.movedim(0, 2).flatten(0, 1)

@@ -27,6 +27,7 @@ from n2m_core.training.multitask import is_multitask, load_multitask
 
 RESULTS = Path(__file__).resolve().parent / "multitask.json"
 BOTH, SINGLE = "n2m-multitask", ("n2m-buildings", "n2m-change")
+TRAINED_BY = "python -m benchmarks.models multitask --train"
 MOST_POINTS_LOST = 2.0
 """Of target F1, in per cent: sharing that costs more is told as a loss."""
 
@@ -106,7 +107,7 @@ def main(words: Sequence[str]) -> int:
         both = checkpoints.read_cards(name, root=root)
         single = [card for other in others for card in checkpoints.read_cards(other, root=root)]
     except CheckpointError as error:
-        print(f"{error} Train it first: n2m train configs/{BOTH}.yaml")
+        print(f"{error} Train it first, with its starts: {TRAINED_BY}")
         return 1
     results = {
         "machine": machine(),

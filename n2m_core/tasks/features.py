@@ -275,14 +275,14 @@ def _look(
         )
         for name, block in attention_blocks(network).items()
     ]
-    with _removed_after(watched), torch.inference_mode():
+    with removed_after(watched), torch.inference_mode():
         t = torch.tensor([timestep], dtype=torch.int64, device=model.device)
         network(x_t.to(model.device), t)
     return tuple(depths), tuple(layers), tuple(left_out)
 
 
 @contextmanager
-def _removed_after(hooks: Sequence[torch.utils.hooks.RemovableHandle]) -> Iterator[None]:
+def removed_after(hooks: Sequence[torch.utils.hooks.RemovableHandle]) -> Iterator[None]:
     """Take hooks off again, whatever happens; the network is shared."""
     try:
         yield

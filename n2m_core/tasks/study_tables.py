@@ -21,6 +21,8 @@ SCORES = {
     "boundary_iou": "boundary IoU",
 }
 TASKS = {"segment": "segmentation", "change": "change"}
+EVEN = 0.05
+"""Points of F1 that round to nothing in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -219,16 +221,12 @@ def multitask(raw: Json, score: str) -> Shown:
         title = f"{name.capitalize()}: {SCORES[score]}"
         header = ("checkpoint", "steps", "with its starts", *sets)
         tables.append(Table(title, header, rows, task["task"]))
-        for each in task["points_lost"]:
-            if each["points"] is None:
-                continue
-            word = "behind" if each["points"] > 0 else "ahead of"
-            verdict = "" if each["points"] <= raw["most_points_lost"] else ", more than the limit"
-            told.append(
-                f"{name.capitalize()}, {each['set']}: {raw['checkpoint']} is "
-                f"{abs(each['points']):.1f} points of target F1 {word} the network of that task "
-                f"alone{verdict}."
-            )
+        told += [
+            f"{name.capitalize()}, {each['set']}: {raw['checkpoint']} is "
+            f"{_beside(each['points'], raw['most_points_lost'])}."
+            for each in task["points_lost"]
+            if each["points"] is not None
+        ]
     points = [each["points"] for task in raw["tasks"] for each in task["points_lost"]]
     known = [each for each in points if each is not None]
     if known:
@@ -239,6 +237,16 @@ def multitask(raw: Json, score: str) -> Shown:
     )
     plots = (Plot("Weights of the losses", "step", "weight", lines),) if raw["weights"] else ()
     return Shown((*told, measured_on(raw)), tuple(tables), plots)
+
+
+def _beside(points: float, limit: float) -> str:
+    """How a shared network stands beside that of one task, by the points of F1 that it loses."""
+    alone = "the network of that task alone"
+    if abs(points) < EVEN:
+        return f"level with {alone}"
+    word = "behind" if points > 0 else "ahead of"
+    verdict = "" if points <= limit else ", more than the limit"
+    return f"{abs(points):.1f} points of target F1 {word} {alone}{verdict}"
 
 
 def full_size(raw: Json, score: str) -> Shown:

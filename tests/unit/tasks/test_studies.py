@@ -116,6 +116,14 @@ def test_what_sharing_costs_is_told_beside_the_limit(folder: Path) -> None:
     assert found.plots[0].lines[1].y == (1.0, 0.9)
 
 
+def test_a_difference_that_rounds_to_nothing_is_level(folder: Path) -> None:
+    file = folder / "multitask.json"
+    results = json.loads(file.read_text())
+    results["tasks"][1]["points_lost"][0]["points"] = -0.04
+    file.write_text(json.dumps(results))
+    assert " is level with the network of that task alone." in of("multitask", folder).notes[2]
+
+
 def test_landsat_shows_the_formula_beside_the_weights(folder: Path) -> None:
     found = of("landsat", folder)
     (table,) = found.tables

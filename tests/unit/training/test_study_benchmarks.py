@@ -179,7 +179,7 @@ def test_multitask_says_what_is_missing(
 ) -> None:
     monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path))
     assert script("multitask").main([]) == 1
-    assert "n2m train configs/n2m-multitask.yaml" in capsys.readouterr().out
+    assert "python -m benchmarks.models multitask --train" in capsys.readouterr().out
 
 
 def test_pairs_of_the_fire_are_laid_out_as_published(
