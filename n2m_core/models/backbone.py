@@ -187,12 +187,9 @@ def load_backbone(folder: Path) -> Backbone:
                 f"{folder} has no {name}; give a folder in diffusers format with both files."
             )
     try:
-        network = UNet2DModel.from_pretrained(  # type: ignore[no-untyped-call]  # diffusers
-            folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
-        )
+        return _opened(folder, use_safetensors=True, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as e:
         raise CheckpointError(f"The weights in {folder} can't be loaded: {e}") from e
-    return Backbone(network)
 
 
 def open_backbone(name: str, *, cache: Path | None = None, is_offline: bool = False) -> Backbone:
@@ -222,18 +219,36 @@ def open_backbone(name: str, *, cache: Path | None = None, is_offline: bool = Fa
         )
     owner, repository, *subfolder = name.split("/", 2)
     try:
-        network = UNet2DModel.from_pretrained(  # type: ignore[no-untyped-call]  # diffusers
+        return _opened(
             f"{owner}/{repository}",
             subfolder=subfolder[0] if subfolder else None,
             cache_dir=cache,
             local_files_only=is_offline,
-            torch_dtype=torch.float32,
         )
     except (OSError, ValueError, RuntimeError) as e:
         raise CheckpointError(
             f"The backbone {name} can't be loaded from Hugging Face or its cache: {e} Check the "
             "name and the connection, or download it and give the folder."
         ) from e
+
+
+def _opened(name: str | Path, **options: str | Path | bool | None) -> Backbone:
+    """Load what diffusers finds, float32; it would leave random what the weights lack.
+
+    Raises:
+        CheckpointError: a name in the weights or in the network has no counterpart.
+        OSError, ValueError, RuntimeError: from diffusers, for what it can't find or read.
+    """
+    network, told = UNet2DModel.from_pretrained(  # type: ignore[no-untyped-call]  # diffusers
+        name, torch_dtype=torch.float32, output_loading_info=True, **options
+    )
+    odd = {"lack": told["missing_keys"], "also hold": told["unexpected_keys"]}
+    found = [f"{word} {min(keys)} ({len(keys)} in all)" for word, keys in odd.items() if keys]
+    if found:
+        raise CheckpointError(
+            f"The weights of {name} don't fit the network that its config.json describes: they "
+            f"{' and '.join(found)}. Export the bare UNet2DModel with save_pretrained."
+        )
     return Backbone(network)
 
 

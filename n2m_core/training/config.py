@@ -82,6 +82,22 @@ class DataConfig:
     crop_px: int
     resolution_range_m: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: no source, no crop, or no range of resolutions.
+        """
+        if not self.sources:
+            raise ConfigError("data.sources is empty; name at least one.")
+        if self.crop_px < 1:
+            raise ConfigError(f"data.crop_px is {self.crop_px}; at least 1 wanted.")
+        low_high = self.resolution_range_m
+        if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
+            raise ConfigError(
+                f"data.resolution_range_m is {list(low_high)}; give [smallest, largest] in metres."
+            )
+
 
 @dataclass(frozen=True)
 class NoiseConfig:
@@ -138,6 +154,8 @@ class OptimizerConfig:
 
     Attributes:
         kind: adamw, or muon, which learns the same in about half the steps.
+        steps: that the cosine is laid out for.
+        stop_at: step that a run ends at before the cosine does; None for all steps.
         ease_in_steps: noise and new colours grow from nothing to their full strength over that many
             steps; a network from scratch learns to see several times sooner on clean images.
     """
@@ -145,12 +163,29 @@ class OptimizerConfig:
     steps: int
     batch_size: int
     kind: OptimizerKind = "adamw"
+    stop_at: int | None = None
     ease_in_steps: int = 0
     learning_rate: float = 1e-4
     weight_decay: float = 0.01
     warmup_steps: int = 100
     ema_decay: float = 0.998
     clip_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: no steps, no samples in a batch, or an end that is none.
+        """
+        if self.steps < 1 or self.batch_size < 1:
+            raise ConfigError("optimizer.steps and optimizer.batch_size must be at least 1.")
+        if self.stop_at is not None and not 1 <= self.stop_at <= self.steps:
+            raise ConfigError(f"optimizer.stop_at is {self.stop_at}; 1 to {self.steps} wanted.")
+
+    @property
+    def last_step(self) -> int:
+        """Steps that a finished run has taken."""
+        return self.steps if self.stop_at is None else self.stop_at
 
 
 @dataclass(frozen=True)
@@ -235,11 +270,6 @@ class TrainConfig:
                 f"loss.class_weights has {len(self.loss.class_weights)} values for "
                 f"{len(self.classes)} classes; give one each."
             )
-        low_high = self.data.resolution_range_m
-        if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
-            raise ConfigError(
-                f"data.resolution_range_m is {list(low_high)}; give [smallest, largest] in metres."
-            )
         if not 0 <= self.inference.timestep < TIMESTEPS:
             raise ConfigError(f"inference.timestep is {self.inference.timestep}; 0..999 wanted.")
         if self.init_from and self.network.backbone_from:
@@ -255,8 +285,6 @@ class TrainConfig:
         if not 0 < self.label_share <= 1:
             raise ConfigError(f"label_share is {self.label_share}; more than 0 and up to 1 wanted.")
         self._check_peer()
-        if self.optimizer.steps < 1 or self.optimizer.batch_size < 1:
-            raise ConfigError("optimizer.steps and optimizer.batch_size must be at least 1.")
 
     def _check_peer(self) -> None:
         """Check that a peer is given what it can use."""

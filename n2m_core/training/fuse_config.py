@@ -171,8 +171,6 @@ class FuseConfig:
             ConfigError: values contradict each other.
             BandError: a source names a band that has no slot.
         """
-        if self.optimizer.steps < 1 or self.optimizer.batch_size < 1:
-            raise ConfigError("optimizer.steps and optimizer.batch_size must be at least 1.")
         if self.network.slots != len(BAND_SLOTS):
             raise ConfigError(
                 f"network.slots is {self.network.slots}; there are {len(BAND_SLOTS)} kinds of band."

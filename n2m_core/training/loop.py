@@ -190,7 +190,7 @@ class AbstractTrainer(ABC, Generic[Network]):
         started = saved = time.monotonic()
         before = self.seconds
         self.model.train()
-        is_over = self.step >= self.options.steps
+        is_over = self.step >= self.options.last_step
         while not is_over:
             loss = self.one_step()
             now = time.monotonic()
@@ -203,13 +203,13 @@ class AbstractTrainer(ABC, Generic[Network]):
             limit = self.run.max_minutes
             is_late = limit is not None and now - started > 60 * limit
             is_due, is_over = group.agreed(
-                now - saved > SAVE_EVERY_S, is_late or self.step >= self.options.steps
+                now - saved > SAVE_EVERY_S, is_late or self.step >= self.options.last_step
             )
             if is_due and not is_over:
                 self.save_state()
                 saved = now
         self.save_state()
-        finished = self.step >= self.options.steps
+        finished = self.step >= self.options.last_step
         return TrainResult(self.averaged(), self.step, self.seconds / 60, finished, self.sources)
 
     def _curves(self) -> _Curves:
@@ -224,7 +224,7 @@ class AbstractTrainer(ABC, Generic[Network]):
         row = {"step": self.step, "loss": loss, "rate": self._rate(), "s": self.seconds}
         curves.loss.add(row | self.told)
         if progress:
-            progress(self.step, self.options.steps, f"loss {loss:.3f}")
+            progress(self.step, self.options.last_step, f"loss {loss:.3f}")
 
     def _rate(self) -> float:
         """Learning rate of this step: linear warm-up, then a cosine to zero."""

@@ -162,7 +162,7 @@ def pretrain(
     curve = run.folder / "curve.csv"
     if curve.exists():
         write_bytes(folder / "curve.csv", curve.read_bytes())
-    write_bytes(folder / SAMPLES_FILE, encode_png(_sheet(config, result.model)))
+    write_bytes(folder / SAMPLES_FILE, encode_png(_sheet(config, result.model.to(trainer.device))))
     losses = [float(row["loss"]) for row in read_curve(curve)[-LAST_ROWS:]]
     record = {
         "id": config.id,
@@ -203,7 +203,8 @@ def _sheet(config: PretrainConfig, model: AbstractNetwork) -> Picture:
     x_T = torch.randn(  # noqa: N806 - the papers' symbol
         (SAMPLES, BANDS, side, side), generator=torch.Generator().manual_seed(config.seed)
     )
+    x_T = x_T.to(next(model.parameters()).device)  # noqa: N806
     with torch.inference_mode():
         images = sample(model, x_T, prediction=config.prediction, steps=SAMPLING_STEPS)
     pixels = ((images + 1) * 127.5).round().to(torch.uint8)
-    return np.concatenate(list(pixels.permute(0, 2, 3, 1).numpy()), axis=1)
+    return np.concatenate(list(pixels.permute(0, 2, 3, 1).cpu().numpy()), axis=1)

@@ -147,11 +147,6 @@ class RefineConfig:
         """
         if not 2 <= len(self.classes) <= MOST_CLASSES:
             raise ConfigError(f"{len(self.classes)} classes; 2 to {MOST_CLASSES} can be refined.")
-        low_high = self.data.resolution_range_m
-        if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
-            raise ConfigError(
-                f"data.resolution_range_m is {list(low_high)}; give [smallest, largest] in metres."
-            )
         names = [source.name for source in self.data.sources]
         for model in self.rough:
             unknown = sorted(set(model.sources) - set(names))
@@ -197,8 +192,6 @@ class RefineConfig:
             )
         if self.inference.samples < 1:
             raise ConfigError(f"inference.samples is {self.inference.samples}; 1 or more.")
-        if self.optimizer.steps < 1 or self.optimizer.batch_size < 1:
-            raise ConfigError("optimizer.steps and optimizer.batch_size must be at least 1.")
 
 
 def load_refine_config(path: Path, *, seed: int | None = None) -> RefineConfig:

@@ -74,7 +74,7 @@ def train(
     def validate(model: AbstractNetwork, step: int) -> dict[str, float]:
         assert isinstance(model, Refiner)
         card = describe(config, config_path, model, trainer, 0.0)
-        loaded = LoadedModel(card, model, torch.device("cpu"))
+        loaded = LoadedModel(card, model.to(trainer.device), trainer.device)
         scores: dict[str, float] = {}
         for wanted, samples in sets:
             params = EvaluateRefineParams(RefineParams(steps=VALIDATION_STEPS, samples=1))

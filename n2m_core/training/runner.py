@@ -133,10 +133,11 @@ def run_exercises(
         if not cards:  # once: what a map needs of a card does not change as a network learns
             cards.update({e.config.task: describe(e, config_path, network, trainer, 0.0)
                           for e in exercises})  # fmt: skip
+        network.to(trainer.device)
         for exercise, wanted, samples in sets:
             model = network_for(exercise.config.task, network)
             card = cards[exercise.config.task]
-            loaded = LoadedModel(card, model, torch.device("cpu"))
+            loaded = LoadedModel(card, model, trainer.device)
             is_rough = exercise.config.rough is not None
             maker = _refining(loaded, exercise.config) if is_rough else maker_of(loaded, params)
             report = score_maps(samples, card, maker, params)

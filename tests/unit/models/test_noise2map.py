@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from n2m_core.errors import CheckpointError, ParameterError
 from n2m_core.models.backbone import PAPER_PARAMETERS, build_backbone, load_backbone
@@ -110,6 +112,26 @@ def test_backbone_folder_with_damaged_weights_is_refused(tmp_path: Path) -> None
     build_backbone("compact", TINY).unet.save_pretrained(tmp_path)
     (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(b"\x00" * 64)
     with pytest.raises(CheckpointError, match="can't be loaded"):
+        load_backbone(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("renamed", "told"),
+    [
+        (lambda name: f"unet.{name}", "lack conv_in.bias .* and also hold unet.conv_in.bias"),
+        (lambda name: name if "up_blocks" not in name else None, "they lack up_blocks.0"),
+    ],
+    ids=["prefixed", "partial"],
+)
+def test_backbone_weights_with_other_names_are_refused(
+    renamed: Callable[[str], str | None], told: str, tmp_path: Path
+) -> None:
+    """Diffusers alone would warn, and leave random what it does not find."""
+    build_backbone("compact", TINY).unet.save_pretrained(tmp_path)
+    file = tmp_path / "diffusion_pytorch_model.safetensors"
+    pairs = ((renamed(name), value) for name, value in load_file(file).items())
+    save_file({name: value for name, value in pairs if name}, file, {"format": "pt"})
+    with pytest.raises(CheckpointError, match=told):
         load_backbone(tmp_path)
 
 

@@ -14,6 +14,14 @@ from n2m_core.training.strict_yaml import read_strict
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
+SCENES = {
+    "kind": "scenes",
+    "name": "scenes",
+    "licence": "Apache-2.0",
+    "attribution": "n2m",
+    "count": 4,
+}
+
 MINIMAL: dict[str, Any] = {
     "id": "x",
     "title": "X",
@@ -23,7 +31,7 @@ MINIMAL: dict[str, Any] = {
     "license": "Apache-2.0",
     "limits": "none known",
     "noise": {"process": "gaussian"},
-    "data": {"crop_px": 32, "resolution_range_m": [0.5, 1.0], "sources": []},
+    "data": {"crop_px": 32, "resolution_range_m": [0.5, 1.0], "sources": [SCENES]},
     "optimizer": {"steps": 10, "batch_size": 2},
     "loss": {"class_weights": [1, 2.5]},
 }
@@ -72,6 +80,10 @@ def test_numbers_in_scientific_notation_are_numbers(
         ({"optimizer": {"steps": "ten", "batch_size": 2}}, "'ten'; int is wanted"),
         ({"optimizer": {"steps": True, "batch_size": 2}}, "True; int is wanted"),
         ({"optimizer": {"steps": 0, "batch_size": 2}}, "at least 1"),
+        (
+            {"optimizer": {"steps": 10, "stop_at": 11, "batch_size": 2}},
+            "stop_at is 11; 1 to 10 wanted",
+        ),
         ({"task": "detect"}, "one of segment, change is wanted"),
         ({"classes": "two"}, "a list is wanted"),
         ({"noise": 3}, "a mapping is wanted"),
@@ -79,9 +91,14 @@ def test_numbers_in_scientific_notation_are_numbers(
         ({"init_from": "a", "network": {"backbone_from": "b/c"}}, "Give one of them"),
         ({"inference": {"timestep": 1000}}, "0..999 wanted"),
         (
-            {"data": {"crop_px": 32, "resolution_range_m": [2, 1], "sources": []}},
+            {"data": {"crop_px": 32, "resolution_range_m": [2, 1], "sources": [SCENES]}},
             "smallest, largest",
         ),
+        (
+            {"data": {"crop_px": 0, "resolution_range_m": [1, 2], "sources": [SCENES]}},
+            "crop_px is 0",
+        ),
+        ({"data": {"crop_px": 32, "resolution_range_m": [1, 2], "sources": []}}, "is empty"),
     ],
 )
 def test_wrong_entries_are_refused_by_name(

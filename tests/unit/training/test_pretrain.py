@@ -97,6 +97,8 @@ def test_labels_below_the_folder_are_not_read_as_images(tmp_path: Path) -> None:
         ({"prediction": "velocity"}, ConfigError, "one of epsilon, sample"),
         ({"network": {"backbone_from": "a/b"}}, ConfigError, "belongs to training"),
         ({"steps": 5}, ConfigError, "unknown keys: steps"),
+        ({"optimizer": {"steps": 0, "batch_size": 2}}, ConfigError, "at least 1"),
+        ({"optimizer": {"steps": 2, "batch_size": 0}}, ConfigError, "at least 1"),
     ],
 )
 def test_wrong_configurations_are_refused(
@@ -123,6 +125,16 @@ def test_wrong_sources_are_refused(
     path.write_text(yaml.safe_dump(config))
     with pytest.raises(error, match=message):
         Pretrainer(read_strict(path, Config), RunParams(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("wrong", [[0.5], [0.0, 0.5], [0.5, 0.3]])
+def test_a_range_that_is_none_is_refused(tmp_path: Path, wrong: list[float]) -> None:
+    path = written(tmp_path)
+    config = yaml.safe_load(path.read_text())
+    config["data"]["resolution_range_m"] = wrong
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(ConfigError, match="smallest, largest"):
+        read_strict(path, Config)
 
 
 def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from n2m_core.training.rough_maps import pack, unpack
 
 CLASSES = [{"name": "background", "color": "#cccccc"}, {"name": "building", "color": "#d55e00"}]
 
+TOWN = {"kind": "folder", "root": "town", **SOURCE}
+
 
 def refining(tmp_path: Path, changes: dict[str, Any] | None = None) -> Path:
     source = {"kind": "folder", "root": str(tmp_path / "town"), **SOURCE}
@@ -177,7 +179,7 @@ def test_timesteps_cover_the_range_evenly_or_prefer_noise() -> None:
         ({"diffusion": {"condition_dropout": 1.5}}, "in 0..1"),
         ({"inference": {"steps": 0}}, "inference.steps is 0"),
         ({"classes": CLASSES[:1]}, "1 classes"),
-        ({"data": {"crop_px": 32, "resolution_range_m": [2, 1], "sources": []}}, "smallest"),
+        ({"data": {"crop_px": 32, "resolution_range_m": [2, 1], "sources": [TOWN]}}, "smallest"),
         ({"diffusion": {"timesteps": "linear"}}, "uniform, cubic"),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,17 @@ def test_a_run_stops_in_time_and_says_so(tmp_path: Path) -> None:
     assert summary.steps == 1
     assert not summary.finished
     assert (tmp_path / "runs" / "tiny" / "state.pt").exists()
+
+
+def test_a_run_may_end_before_its_rate_does(tmp_path: Path) -> None:
+    short = {"steps": 8, "stop_at": 3, "batch_size": 2, "warmup_steps": 1}
+    path = write_config(tmp_path, {"validation": [], "optimizer": short})
+    config = load_config(path)
+    trainer = Trainer(config, RunParams(tmp_path / "run"))
+    result = trainer.train()
+    assert (result.steps, result.finished) == (3, True)
+    last = config.optimizer.learning_rate * 0.5 * (1 + math.cos(math.pi * 2 / 8))
+    assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(last)
 
 
 def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
