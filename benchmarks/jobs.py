@@ -111,6 +111,17 @@ def train_absent(configs: dict[str, Path]) -> Iterable[Command]:
             planned.add(path)
 
 
+def denoisers(config: Path) -> list[Path]:
+    """Configuration of the pretraining that a training starts from, if it does."""
+    starts = read_entry(config, "init_from"), read_entry(config, "network").get("backbone_from")
+    paths = [Path(start) for start in starts if start]
+    return [
+        CONFIGS / "pretrain" / f"{path.name}.yaml"
+        for path in paths
+        if path.parent == PRETRAINED.parent
+    ]
+
+
 def train_peers() -> Iterable[Command]:
     """The trainings of the short study, but for what its file has already."""
     # Loads PyTorch, which a plan does without.
@@ -123,8 +134,7 @@ def train_peers() -> Iterable[Command]:
         for name, config in configurations().items()
         if seed not in known.get(name, ()) and absent([f"{name}-seed{seed}"], PEERS)
     ]
-    if any(name.startswith("ddpm-cd") for name, _, _ in left):
-        denoiser = CONFIGS / "pretrain" / "ddpm-cd-denoise.yaml"
+    for denoiser in dict.fromkeys(found for _, _, config in left for found in denoisers(config)):
         yield ("n2m_core", "pretrain", str(denoiser), "--resume")
     for _, seed, config in left:
         yield ("n2m_core", "train", str(config), "--seed", str(seed), "--resume")
@@ -145,7 +155,7 @@ JOBS: dict[str, Job] = {
     "claims": Job(
         lambda: [
             CORE / "diffusion" / "noise.py",
-            *installed("n2m-buildings", "n2m-buildings-plain"),
+            *installed("n2m-buildings", "n2m-buildings-plain", "n2m-change", SHARED),
             *scoring(),
         ],
         lacks=lambda: absent(("n2m-buildings", "n2m-buildings-plain"), checkpoints_root()),

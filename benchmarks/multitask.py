@@ -65,7 +65,7 @@ def steps_in_all(config: Path) -> int:
 def steps(config: Path) -> int:
     """Steps of one run, of a task or of both."""
     loaded = load_multitask(config) if is_multitask(config) else load_config(config)
-    return loaded.optimizer.steps
+    return loaded.optimizer.last_step
 
 
 def lost(networks: Sequence[Json]) -> list[Json]:

@@ -3,9 +3,9 @@
     python -m benchmarks.peers FOLDER
 
 FOLDER holds the checkpoints that `n2m train configs/peers/<name>.yaml --seed N` wrote there
-(N2M_CHECKPOINTS=FOLDER), two seeds or more of each; what `configs/peers/tried/` holds changes one
-thing of a network of the study. They may be trained in parts: what an earlier run measured of the
-same configuration, and FOLDER does not hold, stays in the file. Real imagery is read below
+(N2M_CHECKPOINTS=FOLDER), two seeds or more of each; what `configs/peers/tried/` holds changes a
+thing or two of a network of the study. They may be trained in parts: what an earlier run measured
+of the same configuration, and FOLDER does not hold, stays in the file. Real imagery is read below
 $N2M_DATA, held-out scenes are made in build/held_out. Writes `benchmarks/peers.json`.
 """
 

@@ -100,6 +100,7 @@ def _apart(raw: Json) -> tuple[tuple[str, ...], ...]:
         ("training", "200 epochs", *(_length(each, tiles["train"]) for each in rows)),
         ("optimizer", "Adam at 0.0001", *(_optimizer(each["optimizer"]) for each in rows)),
         ("augmentation", "none", *(_augmentation(each["augmented"]) for each in rows)),
+        ("shown of a tile", "the tile", *["the tile, continued by its mirror"] * len(rows)),
         ("weights kept", "best epoch on the scored tiles", *["last step"] * len(rows)),
     )
 

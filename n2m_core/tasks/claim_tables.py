@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import itertools
 
-from n2m_core.tasks.study_tables import Json, Line, Plot, Shown, Table, holds, measured_on
+from n2m_core.tasks.study_tables import (
+    TASKS,
+    Json,
+    Line,
+    Plot,
+    Shown,
+    Table,
+    holds,
+    measured_on,
+)
 
 LIKE = 0.01
 """F1 that differs by no more is called alike."""
@@ -31,7 +40,13 @@ def claims(raw: Json, score: str) -> Shown:
     lines = tuple(
         Line(name, tuple(schedules["timesteps"]), tuple(values)) for name, values in found.items()
     )
-    notes = (_of_noise(twins), _of_schedules(found), _of_time(found["ddpm"]), measured_on(raw))
+    along = raw["along_time"]
+    notes = (
+        _of_noise(twins),
+        _of_schedules(found),
+        *map(_of_time, along),
+        measured_on(raw),
+    )
     tables = (
         Table("Target F1 with noise and timestep, and without", header, rows, "segment"),
         Table(
@@ -41,8 +56,21 @@ def claims(raw: Json, score: str) -> Shown:
             "segment",
         ),
     )
-    plot = Plot(f"By schedule: {schedules['place']}", "timestep t", "mean F1", lines, "segment")
-    return Shown(notes, tables, (plot,))
+    title, axes = f"By schedule: {schedules['place']}", ("timestep t", "mean F1")
+    plots = (Plot(title, *axes, lines, "segment"), Plot("From noise to image", *axes, _of(along)))
+    return Shown(notes, tables, plots)
+
+
+def _of(along: list[Json]) -> tuple[Line, ...]:
+    """A curve for every network, task and set."""
+    return tuple(
+        Line(
+            f"{each['checkpoint']}, {TASKS[each['task']]}",
+            tuple(each["timesteps"]),
+            tuple(each["f1"]),
+        )
+        for each in along
+    )
 
 
 def _of_noise(twins: Json) -> str:
@@ -71,10 +99,16 @@ def _of_schedules(found: dict[str, list[float]]) -> str:
     )
 
 
-def _of_time(f1: list[float]) -> str:
-    """Whether F1 rises from noise to image."""
-    rises = all(later >= earlier - LIKE for earlier, later in itertools.pairwise(f1))
+def _of_time(curve: Json) -> str:
+    """Whether F1 rises from noise to image, and where it falls most if it does not."""
+    times, f1 = curve["timesteps"], curve["f1"]
+    steps = list(itertools.pairwise(zip(times, f1, strict=True)))
+    (before, high), (after, low) = min(steps, key=lambda pair: pair[1][1] - pair[0][1])
+    rises = high - low <= LIKE
+    where = f"{TASKS[curve['task']].capitalize()}, {curve['checkpoint']}, {curve['set']}"
+    dip = f", but falls from {high:.3f} at t = {before} to {low:.3f} at t = {after}"
     return (
-        f"That F1 rises from noise to image {holds(rises)} here: "
-        f"{f1[0]:.3f} at the noisiest timestep, {f1[-1]:.3f} at the last that was measured."
+        f"{where}: that F1 rises from noise to image {holds(rises)} here. The mean of all classes "
+        f"goes from {f1[0]:.3f} at t = {times[0]} to {f1[-1]:.3f} at t = {times[-1]}"
+        f"{'' if rises else dip}."
     )

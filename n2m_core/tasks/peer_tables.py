@@ -22,8 +22,9 @@ from n2m_core.tasks.study_tables import (
 
 HOW = (
     "Every network was trained by the same code on the same data, crops and augmentation for "
-    "the same steps, from random weights. The study is short: it ranks what these designs learn "
-    "quickly from little, not what each can reach. Rank is by mean F1, mean IoU breaks ties; "
+    "the same steps, from random weights; ddpm-cd alone reads a denoiser that learned from "
+    "unlabelled images before, and is frozen. The study is short: it ranks what these designs "
+    "learn quickly from little, not what each can reach. Rank is by mean F1, mean IoU breaks ties; "
     "target is the class that is looked for, in change built and demolished together. Seconds "
     "are the median over passes of one 256 px tile (a pair in change) in turn, memory is the "
     "most that a pass needs beside the weights, GFLOP counts two operations a multiply-add."

@@ -203,9 +203,10 @@ def _of_growing(family: Family, first: Family, kind: NoiseKind) -> str:
     if float(apart) < SAME_LOG_SNR:
         text += (
             f" Its ratio of picture to noise is that of {TITLES[first.names[0]]} at every t (the "
-            f"logarithms differ by {float(apart):.1g} at most), so nothing more is hidden: a "
-            "network that was trained on inputs of one size meets a far larger one, which explains "
-            "a lower F1 more simply than the solver does."
+            f"logarithms differ by {float(apart):.1g} at most), so nothing more is hidden. The "
+            "paper reports a lower F1 for it. Inputs far larger than those of training would "
+            "explain that more simply than the solver does; the curves of F1 show what these "
+            "weights make of them."
         )
     return text
 

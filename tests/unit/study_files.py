@@ -66,6 +66,22 @@ def claims() -> dict[str, Any]:
             ],
             "published_points": [3.0, 4.0],
         },
+        "along_time": [
+            {
+                "checkpoint": "n2m-buildings",
+                "task": "segment",
+                "set": "town",
+                "timesteps": [999, 500, 0],
+                "f1": [0.4, 0.395, 0.8],
+            },
+            {
+                "checkpoint": "n2m-change",
+                "task": "change",
+                "set": "pairs",
+                "timesteps": [999, 500, 0],
+                "f1": [0.6, 0.5, 0.7],
+            },
+        ],
         "schedules": {
             "place": "town",
             "timesteps": [999, 100],

@@ -28,17 +28,27 @@ def of(name: str, folder: Path, score: str = "target_f1") -> Shown:
 
 def test_claims_are_told_with_what_was_found(folder: Path) -> None:
     found = of("claims", folder)
-    noise, schedules, time, _ = found.notes
+    noise, schedules, segment, change, _ = found.notes
     assert "loses 3 to 4 points of F1 does not hold here" in noise
     assert "-2.0 to +2.0 points beside n2m-buildings-plain" in noise
     assert "about the same F1 holds here (at most 0.0010 apart)" in schedules
     assert "Heun gives less holds where x_t is mixed (DDPM is +0.100 to +0.100" in schedules
-    assert "rises from noise to image holds here: 0.200 at the noisiest" in time
+    assert segment == (
+        "Segmentation, n2m-buildings, town: that F1 rises from noise to image holds here. The mean "
+        "of all classes goes from 0.400 at t = 999 to 0.800 at t = 0."
+    )
+    assert "rises from noise to image does not hold here" in change
+    assert "t = 0, but falls from 0.600 at t = 999 to 0.500 at t = 500." in change
     twins, mixed = found.tables
     assert twins.rows[1] == ("scenes", "0.800", "0.820", "-2.0")
     assert mixed.rows[3] == ("heun", "0.100", "0.500")
-    (plot,) = found.plots
-    assert (plot.lines[0].x, plot.lines[0].y) == ((999, 100), (0.2, 0.6))
+    by_schedule, along = found.plots
+    assert (by_schedule.lines[0].x, by_schedule.lines[0].y) == ((999, 100), (0.2, 0.6))
+    assert [line.name for line in along.lines] == [
+        "n2m-buildings, segmentation",
+        "n2m-change, change",
+    ]
+    assert along.lines[1].y == (0.6, 0.5, 0.7)
 
 
 def test_peers_are_ranked_by_their_means(folder: Path) -> None:

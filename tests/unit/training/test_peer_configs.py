@@ -29,7 +29,6 @@ SAME = (
     "augment",
     "loss",
     "inference",
-    "init_from",
     "seed",
 )
 
@@ -63,6 +62,7 @@ def test_what_was_tried_keeps_data_and_steps(name: str) -> None:
     reference = STUDY[REFERENCE[config.task]]
     assert blocks(config, SAME) == blocks(reference, SAME)
     assert config.optimizer.steps == reference.optimizer.steps
+    assert config.init_from in (None, "pretrained/n2m-denoise")
     assert config not in STUDY.values()
 
 

@@ -139,7 +139,8 @@ def test_points_lost_are_against_the_best_of_the_others() -> None:
 def test_steps_count_what_a_run_started_from() -> None:
     study = script("multitask")
     assert study.steps_in_all(ROOT / "configs" / "n2m-buildings.yaml") == 3600 + 1000
-    assert study.steps_in_all(ROOT / "configs" / "n2m-multitask.yaml") == 4600 + 1000 + 1400 + 160
+    every = 4600 + 1000 + 1400 + 1200 + 160
+    assert study.steps_in_all(ROOT / "configs" / "n2m-multitask.yaml") == every
 
 
 def test_weights_of_the_losses_are_told_over_all_stages(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_weights_of_the_losses_are_told_over_all_stages(tmp_path: Path) -> None:
         curve = f"step,weight_segment,weight_change\n{told}\n"
         (tmp_path / name / "curve.csv").write_text(curve)
     weights = script("multitask").learned_weights("n2m-multitask", tmp_path)
-    assert weights == [[9, 1.1, 1.6], [1000 + 1400 + 20, 1.2, 1.7]]
+    assert weights == [[9, 1.1, 1.6], [1000 + 1400 + 1200 + 20, 1.2, 1.7]]
     (tmp_path / "n2m-multitask").rename(tmp_path / "mine")
     assert script("multitask").learned_weights("mine", tmp_path) == [[20, 1.2, 1.7]]
 
@@ -166,12 +167,26 @@ def test_what_is_not_there_is_trained_from_the_first_stage_that_lacks(
     for name in ("n2m-buildings", "n2m-multitask-start"):
         (tmp_path / name).mkdir()
     (tmp_path / "n2m-buildings" / "card.json").touch()
-    assert planned() == ["n2m-multitask-start", "n2m-multitask-places", "n2m-multitask"]
+    after = ["n2m-multitask-places", "n2m-multitask-scenes", "n2m-multitask"]
+    assert planned() == ["n2m-multitask-start", *after]
     (tmp_path / "n2m-multitask-start" / "card.json").touch()
-    assert planned() == ["n2m-multitask-places", "n2m-multitask"]
+    assert planned() == after
     (tmp_path / "n2m-multitask").mkdir()
     (tmp_path / "n2m-multitask" / "card.json").touch()
     assert planned() == []
+
+
+def test_a_denoiser_is_pretrained_before_what_starts_from_it() -> None:
+    jobs, peers = script("jobs"), ROOT / "configs" / "peers"
+    names = {
+        "ddpm-cd-change": ["ddpm-cd-denoise"],
+        "tried/n2m-buildings-muon-pretrained": ["n2m-denoise"],
+        "n2m-buildings-short": [],
+    }
+    for name, wanted in names.items():
+        found = jobs.denoisers(peers / f"{name}.yaml")
+        assert [path.stem for path in found] == wanted
+        assert all(path.is_file() for path in found)
 
 
 def test_multitask_says_what_is_missing(
