@@ -3,9 +3,9 @@
     python -m benchmarks.claims
 
 The twins are compared by the scores on their cards: the same steps, with noise and timestep and
-without. How F1 goes along the timesteps is read from the cards too, of every network that saw noise
-and was scored at several. The schedules are compared on Banepa, one noise draw at each of a few
-timesteps. Real imagery is read below $N2M_DATA. Writes `benchmarks/claims.json`.
+without. How F1 goes along the timesteps is read from the cards too, for segmentation and for
+change. The schedules are compared on Banepa, one noise draw at each of a few timesteps. Real
+imagery is read below $N2M_DATA. Writes `benchmarks/claims.json`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def along_time(cards: Sequence[CheckpointCard]) -> list[Json]:
     """Mean F1 at each timestep of the sets that a card has several of, the noisiest first."""
     found = []
     for card in cards:
-        for entry in card.metrics if card.noise_process != "none" else ():
+        for entry in card.metrics:
             steps = sorted(entry["report"].get("by_timestep", ()), key=lambda each: -each["t"])
             if len(steps) > 1:
                 found.append(

@@ -57,11 +57,14 @@ def claims(raw: Json, score: str) -> Shown:
         ),
     )
     title, axes = f"By schedule: {schedules['place']}", ("timestep t", "mean F1")
-    plots = (Plot(title, *axes, lines, "segment"), Plot("From noise to image", *axes, _of(along)))
+    plots = (
+        Plot(title, *axes, lines, "segment"),
+        Plot("From noise to image", *axes, _along_time(along)),
+    )
     return Shown(notes, tables, plots)
 
 
-def _of(along: list[Json]) -> tuple[Line, ...]:
+def _along_time(along: list[Json]) -> tuple[Line, ...]:
     """A curve for every network, task and set."""
     return tuple(
         Line(

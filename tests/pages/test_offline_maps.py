@@ -49,7 +49,7 @@ def layers(image: GeoImage) -> list[Layer]:
 
 def setting(image: GeoImage, **more: object) -> Setting:
     legend = (LegendItem("building", "#d55e00"),)
-    return Setting(pixels=not image.is_georeferenced, legend=legend, **more)  # type: ignore[arg-type]
+    return Setting(pixels=not image.is_georeferenced, legend=legend, **more)  # type: ignore[arg-type]  # its fields
 
 
 def every_kind(image: GeoImage) -> dict[str, str]:
