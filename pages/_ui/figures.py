@@ -101,6 +101,7 @@ def _band(curve: Curve) -> go.Scatter:
     return go.Scatter(
         x=t + t[::-1],
         y=[each[2] for each in ends] + [each[1] for each in reversed(ends)],
+        mode="lines",  # of fewer than twenty points Plotly would mark each, in a colour of its own
         fill="toself",
         fillcolor=f"rgba({red},{green},{blue},0.16)",
         line={"width": 0},
