@@ -64,7 +64,7 @@ def test_next_leads_through_all_steps(open_page: OpenPage) -> None:
 
 def _curves(app: AppTest) -> list[dict[str, str]]:
     (chart,) = app.get("plotly_chart")
-    return [line for line in json.loads(chart.proto.spec)["data"] if "mode" in line]
+    return [line for line in json.loads(chart.proto.spec)["data"] if "fill" not in line]
 
 
 def test_sliders_move_pictures_and_numbers(open_page: OpenPage) -> None:

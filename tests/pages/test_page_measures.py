@@ -128,7 +128,7 @@ def test_schedules_and_noise_processes_are_compared(open_page: OpenPage) -> None
     for choice, expected in (("schedule", schedules), ("process", ["gaussian", "self", "none"])):
         app.segmented_control(key="itp.w.compare").set_value(choice)
         settle(app.run())
-        lines = [line["name"] for line in plots(app)[0]["data"] if "mode" in line]
+        lines = [line["name"] for line in plots(app)[0]["data"] if "fill" not in line]
         assert lines == expected
 
 
