@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages._ui import choosing, compute, errors, exports, figures, frame, playing, results, state
+from pages._ui import (
+    choosing,
+    compute,
+    errors,
+    exports,
+    figures,
+    frame,
+    playing,
+    results,
+    state,
+    truths,
+)
 
 frame.open_page(
     "Trajectory",
@@ -21,7 +32,7 @@ def show() -> None:
     source, card = chosen.source, chosen.card
     state.write_link("trj", {"sample": source.id, "checkpoint": card.id})
     choices = compute.Choices(resolution_m=choosing.stated_resolution(source))
-    frames = compute.Frames(chosen.steps, results.truth_of(source, card), chosen.middle_px)
+    frames = compute.Frames(chosen.steps, truths.truth_of(source, card), chosen.middle_px)
     result = compute.trajectory_of("trj", source, card, choices, frames)
     if result is None:
         return

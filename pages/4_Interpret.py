@@ -49,12 +49,12 @@ def show() -> None:
     sweep = Sweep(chosen.steps, middle_px=chosen.middle_px)
     tabs = st.tabs(TABS, key="itp.tabs", on_change="rerun")
     views = (
-        lambda: interpreting.scores(source, card, sweep, choices),
-        lambda: interpreting.comparison(source, card, sweep, choices),
+        lambda: interpreting.scores(source, card, sweep),
+        lambda: interpreting.comparison(source, card, sweep),
         lambda: interpreting.decided(source, card, sweep, choices),
-        lambda: calibrating.calibrated(source, card, sweep, choices),
+        lambda: calibrating.calibrated(source, card, sweep),
         lambda: inspecting.inspected(source, card, sweep, choices),
-        lambda: stressing.stressed(source, card, sweep, choices),
+        lambda: stressing.stressed(source, card, sweep),
         lambda: failing.failed(source, card),
     )
     for tab, view in zip(tabs, views, strict=True):

@@ -50,7 +50,7 @@ def show() -> None:
     refined.say_how(source, result)
     truth = refining.truth_of(source, card, chosen)
     spoiling.show(source, result, truth, chosen)
-    report = repairs.panel(source, result, truth, chosen)
+    report = repairs.panel(source, card, result, truth, chosen)
     refined.show_forming(source, result, chosen)
     refined.show_spread(source, result, chosen)
     frequencies.panel(source, result, truth, chosen)

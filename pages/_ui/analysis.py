@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from n2m_core.geo_image import GeoImage, Progress
-from pages._ui import compute, frame, jobs, resources, results
+from pages._ui import choosing, compute, frame, jobs, resources, truths
 from pages._ui.compute import Choices
 from pages._ui.inputs import Source
 
@@ -46,7 +47,10 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A scene with its truth: the image or the pair, their paths, and the path of the mask."""
+    """A scene with its truth: the image or the pair, their paths, and the path of the mask.
+
+    The images hold the ground resolution that the person stated, where they have none themselves.
+    """
 
     name: str
     images: tuple[GeoImage, ...]
@@ -54,67 +58,57 @@ class Scene:
     paths: tuple[Path, ...]
 
 
-def scenes(sources: list[Source], card: CheckpointCard, choices: Choices) -> list[Scene]:
+def scenes(sources: Iterable[Source], card: CheckpointCard) -> list[Scene]:
     """The sources that have a truth in a checkpoint's classes."""
     found = []
     for source in sources:
-        truth = results.truth_of(source, card)
+        truth = truths.truth_of(source, card)
         if truth is not None:
-            images = compute.images_of(source, choices)
+            stated = Choices(resolution_m=choosing.stated_resolution(source))
+            images = compute.images_of(source, stated)
             found.append(Scene(source.title, images, truth, source.paths))
     return found
 
 
-def scored(source: Source, card: CheckpointCard, choices: Choices) -> list[Scene]:
+def scored(source: Source, card: CheckpointCard) -> list[Scene]:
     """The one scene with its truth; none, and a line on the page, where it has no truth."""
-    found = scenes([source], card, choices)
+    found = scenes([source], card)
     if not found:
         frame.empty("No truth for this scene", "Drop a mask of it on the Segment or Change page.")
     return found
 
 
 def curve(
-    slot: str,
-    key: str,
-    known: list[Scene],
-    card: CheckpointCard,
-    sweep: Sweep,
-    choices: Choices,
-    title: str,
+    slot: str, known: list[Scene], card: CheckpointCard, sweep: Sweep, title: str
 ) -> Report | None:
     """The report of `n2m evaluate` over timesteps, or its progress and None."""
-    whole = f"curve/{key}/{card.id}/{card.sha256}/{sweep}/{choices.pass_key}"
-    return jobs.result_of(
-        slot, whole, title, lambda progress: _evaluate(known, card, sweep, choices, progress)
-    )
+    key = f"curve/{scenes_key(known)}/{card.id}/{card.sha256}/{sweep}"
+
+    def work(progress: Progress) -> Report:
+        """Score a checkpoint at every timestep; in the worker."""
+        from n2m_core.tasks.evaluate import evaluate
+
+        progress(0, 1, "loading the weights")
+        samples = [sample_of(scene, card, sweep.middle_px) for scene in known]
+        return evaluate(samples, resources.model(card), _params(sweep), progress)
+
+    return jobs.result_of(slot, key, title, work)
 
 
-def _evaluate(
-    known: list[Scene], card: CheckpointCard, sweep: Sweep, choices: Choices, progress: Progress
-) -> Report:
-    """Score a checkpoint at every timestep; in the worker."""
-    from n2m_core.tasks.evaluate import evaluate
-
-    progress(0, 1, "loading the weights")
-    samples = [sample_of(scene, card, sweep.middle_px) for scene in known]
-    return evaluate(samples, resources.model(card), _params(sweep, choices), progress)
-
-
-def _params(sweep: Sweep, choices: Choices) -> EvaluateParams:
+def _params(sweep: Sweep) -> EvaluateParams:
     """What is scored."""
     from n2m_core.tasks.evaluate import EvaluateParams
 
     return EvaluateParams(
         timesteps=tuple(sorted(sweep.timesteps)),
         seeds=sweep.seeds,
-        resolution_m=choices.resolution_m,
         process=sweep.process,
         schedule=sweep.schedule,
     )
 
 
 def steps(
-    slot: str, known: list[Scene], card: CheckpointCard, sweep: Sweep, choices: Choices
+    slot: str, known: list[Scene], card: CheckpointCard, sweep: Sweep
 ) -> tuple[StepCounts, ...] | None:
     """Calibration and object sizes at every timestep, or their progress and None."""
 
@@ -124,9 +118,9 @@ def steps(
 
         progress(0, 1, "loading the weights")
         samples = [sample_of(scene, card, sweep.middle_px) for scene in known]
-        return by_timestep.run(samples, resources.model(card), _params(sweep, choices), progress)
+        return by_timestep.run(samples, resources.model(card), _params(sweep), progress)
 
-    key = f"steps/{scenes_key(known)}/{card.id}/{card.sha256}/{sweep}/{choices.pass_key}"
+    key = f"steps/{scenes_key(known)}/{card.id}/{card.sha256}/{sweep}"
     return jobs.result_of(slot, key, "Counting at every timestep", work)
 
 
@@ -136,9 +130,16 @@ def twin_of(card: CheckpointCard) -> CheckpointCard | None:
 
 
 def scenes_key(known: list[Scene]) -> str:
-    """Names the files behind some scenes and their state."""
-    paths = [path for scene in known for path in (*scene.paths, scene.truth)]
-    return "+".join(f"{path}@{path.stat().st_mtime_ns}" for path in paths)
+    """Names all that scores of some scenes depend on: the files' state, the resolutions.
+
+    The truth is among the files: who brings a mask of a sample gets scores of their own, and nobody
+    else does.
+    """
+    return "+".join(
+        f"{'+'.join(f'{path}@{path.stat().st_mtime_ns}' for path in (*scene.paths, scene.truth))}"
+        f"@{[image.resolution_m for image in scene.images]}"
+        for scene in known
+    )
 
 
 def sample_of(scene: Scene, card: CheckpointCard, middle_px: int | None) -> Sample:

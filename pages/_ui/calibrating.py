@@ -9,7 +9,6 @@ import streamlit as st
 
 from pages._ui import analysis, choosing, figures, frame, playing, results
 from pages._ui.analysis import Sweep
-from pages._ui.compute import Choices
 from pages._ui.figures import PALETTE, Curve
 from pages._ui.inputs import Source
 
@@ -20,16 +19,16 @@ if TYPE_CHECKING:
 OWN = "own"
 
 
-def calibrated(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
+def calibrated(source: Source, card: CheckpointCard, sweep: Sweep) -> None:
     """How often the map is right against how sure it is, and the error of that over t."""
-    known = analysis.scored(source, card, choices)
+    known = analysis.scored(source, card)
     if not known:
         return
     frame.quiet(
         "Of the pixels that a map is 70 % sure of, 70 % should be right. The diagram shows it for "
         "one step, the curve below sums the distance up for every step."
     )
-    found = analysis.steps("itp.calibration", known, card, sweep, choices)
+    found = analysis.steps("itp.calibration", known, card, sweep)
     if found is None:
         return
     counts = {_name(each.timestep): each.reliability for each in found}

@@ -23,6 +23,7 @@ from pages._ui import (
     maps,
     resources,
     sizing,
+    truths,
     views,
 )
 from pages._ui.analysis import Scene
@@ -58,10 +59,10 @@ class Filter:
 
 def failed(source: Source, card: CheckpointCard) -> None:
     """The list of tiles, worst first, and the map of the one that is opened."""
-    known = _known(card)
+    known = analysis.scenes(inputs.sources(card.task).values(), card)
     if not known:
         frame.empty("No truth for any scene", "Drop a mask of what is really there to score it.")
-        inputs.upload_truth(source)
+        truths.field(source, card)
         return
     frame.quiet(
         "Every scene with a truth, your own ones too, is mapped whole and cut into tiles of up to "
@@ -84,17 +85,6 @@ def failed(source: Source, card: CheckpointCard) -> None:
     _download(ranked, found, card)
 
 
-def _known(card: CheckpointCard) -> list[Scene]:
-    """All scenes with a truth, each read at the resolution stated for it."""
-    return [
-        scene
-        for source in inputs.sources(card.task).values()
-        for scene in analysis.scenes(
-            [source], card, Choices(resolution_m=choosing.stated_resolution(source))
-        )
-    ]
-
-
 def _failures(known: list[Scene], card: CheckpointCard) -> Failures | None:
     """All blocks, or the progress and None."""
 
@@ -106,8 +96,7 @@ def _failures(known: list[Scene], card: CheckpointCard) -> Failures | None:
         samples = [analysis.sample_of(scene, card, None) for scene in known]
         return failures.run(samples, resources.model(card), None, progress)
 
-    stated = [scene.images[0].resolution_m for scene in known]
-    key = f"failures/{analysis.scenes_key(known)}/{card.id}/{card.sha256}/{stated}"
+    key = f"failures/{analysis.scenes_key(known)}/{card.id}/{card.sha256}"
     return jobs.result_of("itp.failures", key, "Mapping every scene", work)
 
 
@@ -194,7 +183,7 @@ def _open(
         left = choosing.pick("itp.w.fail.left", "Left", sides)
         right = choosing.pick("itp.w.fail.right", "Right", {name: name for name in reversed(sides)})
     scene = known[each.block.scene]
-    key = f"failure/{analysis.scenes_key([scene])}/{scene.images[0].resolution_m}/{card.sha256}"
+    key = f"failure/{analysis.scenes_key([scene])}/{card.sha256}"
     key += f"/{each.block.window}/{chosen.index}/{left}/{right}"
     html = resources.html(key, lambda: _html(each, found, scene, card, chosen, (left, right)))
     st.iframe(html, height="content", alt=f"Errors of {_place(each, found)}")

@@ -146,14 +146,6 @@ def upload_half(task: str, half: str) -> None:
             st.caption(errors.plain(other.name))
 
 
-def upload_truth(source: Source) -> Path | None:
-    """A place to drop the truth of a scene; gives the one that the session has for it."""
-    key = f"truth.{source.id}"
-    uploader(key, "Truth mask", lambda kept: _keep_truth(key, kept))
-    kept: Upload | None = st.session_state.get(f"{key}.kept")
-    return kept.path if kept else None
-
-
 def upload_rough(source: Source, image: GeoImage, card: CheckpointCard) -> Upload | None:
     """A place to drop a rough map of a scene; gives the one that the session has for it."""
     key = f"rough.{source.id}.{card.id}"
@@ -302,16 +294,6 @@ def _add_pair(task: str, before: Upload, after: Upload, *, newest: Upload) -> No
     raster_io.align_to(resources.image((after if newest is before else before).path), image)
     id = f"{before.digest[:8]}{after.digest[:8]}"
     _add(task, Source(id, name, after.path, before.path, {}, describe(image), False))
-
-
-def _keep_truth(key: str, kept: Upload) -> None:
-    """Keep a truth mask for its scene.
-
-    Raises:
-        N2MError: it cannot be read.
-    """
-    raster_io.read_labels(kept.path)
-    st.session_state[f"{key}.kept"] = kept
 
 
 def _add(task: str, source: Source) -> None:

@@ -25,6 +25,7 @@ from pages._ui import (
     scheduling,
     sizing,
     state,
+    truths,
     views,
 )
 from pages._ui.adjust import has_background
@@ -44,7 +45,7 @@ BY_SIZE = {"size": "F1 by size"}
 COARSE = (0, 258, 500, 750, 999)
 
 
-def scores(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
+def scores(source: Source, card: CheckpointCard, sweep: Sweep) -> None:
     """Scores against the timestep: with the plain twin and every class, or by object size."""
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
@@ -57,23 +58,22 @@ def scores(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices)
         )
     state.keep("itp.w.all", everything)
     of_task = list(inputs.sources(card.task).values()) if everything else [source]
-    known = analysis.scenes(of_task, card, choices)
+    known = analysis.scenes(of_task, card)
     if not known:
         frame.empty("No truth for this scene", "Drop a mask of what is really there to score it.")
-        inputs.upload_truth(source)
+        truths.field(source, card)
         return
     if score in BY_SIZE:
-        sizing.by_size(known, card, sweep, choices)
+        sizing.by_size(known, card, sweep)
         return
-    key = "+".join(each.key for each in of_task)
-    report = analysis.curve("itp.curve", key, known, card, sweep, choices, f"Scoring {card.title}")
+    report = analysis.curve("itp.curve", known, card, sweep, f"Scoring {card.title}")
     if report is None:
         return
     twin = analysis.twin_of(card)
     other = None
     if twin is not None:
         fed = replace(sweep, process=card.noise_process, schedule=card.schedule)
-        other = analysis.curve("itp.twin", key, known, twin, fed, choices, "Scoring the plain twin")
+        other = analysis.curve("itp.twin", known, twin, fed, "Scoring the plain twin")
     _show_scores(report, other, card, twin, score)
 
 
@@ -173,9 +173,9 @@ def csv_bytes(report: Report, other: Report | None) -> bytes:
     return stream.getvalue().encode()
 
 
-def comparison(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
+def comparison(source: Source, card: CheckpointCard, sweep: Sweep) -> None:
     """Schedules beside each other, and noise processes beside each other."""
-    known = analysis.scored(source, card, choices)
+    known = analysis.scored(source, card)
     if not known:
         return
     kind = choosing.pick(
@@ -202,22 +202,15 @@ def comparison(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choi
             "is nearly flat; none gives the clean image at every t."
         )
     with place:
-        _compare(source, known, card, settings, choices)
+        _compare(known, card, settings)
 
 
-def _compare(
-    source: Source,
-    known: list[analysis.Scene],
-    card: CheckpointCard,
-    settings: dict[str, Sweep],
-    choices: Choices,
-) -> None:
+def _compare(known: list[analysis.Scene], card: CheckpointCard, settings: dict[str, Sweep]) -> None:
     """F1 against the timestep, one curve a setting."""
     curves = []
     for index, (name, setting) in enumerate(settings.items()):
-        report = analysis.curve(
-            f"itp.compare.{index}", source.key, known, card, setting, choices, f"Scoring {name}"
-        )
+        slot = f"itp.compare.{index}"
+        report = analysis.curve(slot, known, card, setting, f"Scoring {name}")
         if report is None:
             return
         target = report["target"]["f1"] is not None

@@ -69,18 +69,16 @@ def _reports(
     place: Place, card: CheckpointCard, twin: CheckpointCard | None, draws: int
 ) -> tuple[Report, Report | None] | None:
     """The scores of both twins at every step, or the progress and None."""
-    choices = lesson_network.choices_of(place.source)
-    known = analysis.scenes([place.source], card, choices)
+    known = analysis.scenes([place.source], card)
     if not known:
         frame.empty("No truth for this scene", "Choose a sample above, which has one.")
         return None
-    key = place.source.key
     sweep = Sweep(STEPS, draws, mixing.SIDE_PX)
-    own = analysis.curve("lsn.own", key, known, card, sweep, choices, f"Scoring {card.title}")
+    own = analysis.curve("lsn.own", known, card, sweep, f"Scoring {card.title}")
     if own is None or twin is None:
         return None if own is None else (own, None)
     fed = replace(sweep, process=card.noise_process, schedule=card.schedule)
-    other = analysis.curve("lsn.twin", key, known, twin, fed, choices, "Scoring the plain twin")
+    other = analysis.curve("lsn.twin", known, twin, fed, "Scoring the plain twin")
     return None if other is None else (own, other)
 
 

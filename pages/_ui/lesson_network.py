@@ -23,8 +23,8 @@ from pages._ui import (
     mixing,
     playing,
     resources,
+    truths,
 )
-from pages._ui import results as scored
 from pages._ui.compute import Choices, Frames
 from pages._ui.figures import PALETTE
 from pages._ui.inputs import Source
@@ -67,7 +67,7 @@ def passes(
     slot: str, source: Source, card: CheckpointCard, timesteps: tuple[int, ...]
 ) -> TrajectoryResult | None:
     """Maps of the middle of a scene, one a timestep, or their progress and None."""
-    frames = Frames(timesteps, scored.truth_of(source, card), mixing.SIDE_PX)
+    frames = Frames(timesteps, truths.truth_of(source, card), mixing.SIDE_PX)
     return compute.trajectory_of(slot, source, card, choices_of(source), frames)
 
 
@@ -146,7 +146,7 @@ def told_map(source: Source, card: CheckpointCard, told: int) -> Told | None:
     """The map of x_t at `TRUE_T` by a network that is told another t, or its progress and None."""
     choices = choices_of(source)
     image = compute.images_of(source, choices)[0]
-    mask = scored.truth_of(source, card)
+    mask = truths.truth_of(source, card)
     key = f"told/{source.key}/{mask}/{card.sha256}/{TRUE_T}/{told}/{choices.pass_key}"
     return jobs.result_of(
         "lsn.told", key, "One pass", lambda progress: _map_told(image, mask, card, told, progress)

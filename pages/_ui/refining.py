@@ -16,9 +16,9 @@ from pages._ui import (
     detail,
     jobs,
     resources,
-    results,
     rough_maps,
     state,
+    truths,
 )
 from pages._ui.compute import Choices
 from pages._ui.inputs import Source
@@ -188,7 +188,7 @@ def truth_of(source: Source, card: CheckpointCard, chosen: Chosen) -> NDArray[np
     """The truth of the part that is looked at, uint8 [H, W]; None where there is none."""
     from n2m_core.tasks.truth import read_truth
 
-    path = results.truth_of(source, card)
+    path = truths.truth_of(source, card)
     if path is None:
         return None
     image = resources.image(source.image)

@@ -9,11 +9,12 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from n2m_core import render
-from pages._ui import frame, inputs, jobs, maps, refined, resources, results, views
+from pages._ui import frame, jobs, maps, refined, resources, results, truths, views
 from pages._ui.layers import image_layer, mask_layer
 from pages._ui.maps import LegendItem
 
 if TYPE_CHECKING:
+    from n2m_core.checkpoints import CheckpointCard
     from n2m_core.geo_image import Progress
     from n2m_core.tasks.refine import RefineResult
     from pages._ui.inputs import Source
@@ -32,13 +33,17 @@ CATEGORIES: dict[int, tuple[str, str, str]] = {
 
 
 def panel(
-    source: Source, result: RefineResult, truth: Labels | None, chosen: Chosen
+    source: Source,
+    card: CheckpointCard,
+    result: RefineResult,
+    truth: Labels | None,
+    chosen: Chosen,
 ) -> dict[str, Any] | None:
     """Show what was repaired; gives the report when there is a truth."""
     st.subheader("What was repaired", anchor=False)
     if truth is None:
         frame.quiet("Drop a mask of what is really there to see what was repaired and spoiled.")
-        inputs.upload_truth(source)
+        truths.field(source, card)
         return None
     digest = hash(truth.tobytes())
     key = f"{refined.key_of(source, result, chosen)}/repair/{digest}"
@@ -54,8 +59,7 @@ def panel(
     with right:
         _counts(report["repair"])
         _scores(report)
-    with st.expander("Score against another truth mask"):
-        inputs.upload_truth(source)
+    truths.another(source, card)
     return report
 
 

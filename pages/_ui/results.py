@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from pages._ui import errors, frame, inputs, jobs
-from pages._ui.adjust import has_background
+from pages._ui import errors, frame, jobs, truths
 from pages._ui.compute import Choices, Mapped
 from pages._ui.inputs import Source
 
@@ -69,32 +68,12 @@ def panels(page: str, source: Source, result: MapResult, choices: Choices) -> Re
     return None
 
 
-def truth_of(source: Source, card: CheckpointCard) -> Path | None:
-    """The truth of a source in a checkpoint's classes: the person's upload, else the sample's."""
-    kept = st.session_state.get(f"truth.{source.id}.kept")
-    if kept is not None and kept.path.is_file():
-        return Path(kept.path)
-    for name in _truth_names(card):
-        if name in source.truths:
-            return source.truths[name]
-    return None
-
-
-def _truth_names(card: CheckpointCard) -> tuple[str, ...]:
-    """Names of the sample truths that fit a checkpoint, the best one first."""
-    if card.task == "change":
-        return ("change",) if len(card.classes) > 2 else ("damage", "change")
-    if not has_background(card):
-        return ("land_cover",)
-    return ("buildings",) if card.classes[1].name == "building" else ()
-
-
 def scores(page: str, source: Source, result: MapResult, choices: Choices) -> Report | None:
     """Score the map against a truth, or offer to; the numbers are those of `n2m evaluate`."""
-    path = truth_of(source, result.card)
+    path = truths.truth_of(source, result.card)
     if path is None:
         frame.quiet("Drop a mask of what is really there to see F1, IoU and boundary scores.")
-        inputs.upload_truth(source)
+        truths.field(source, result.card)
         return None
     key = f"score/{source.key}/{path}@{path.stat().st_mtime_ns}/{result.card.sha256}/{choices.key}"
     report = jobs.result_of(
@@ -103,8 +82,7 @@ def scores(page: str, source: Source, result: MapResult, choices: Choices) -> Re
     if report is None:
         return None
     _show_report(report)
-    with st.expander("Score against another truth mask"):
-        inputs.upload_truth(source)
+    truths.another(source, result.card)
     return report
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages._ui import choosing, detail, errors, frame, inputs, resources, results, state
+from pages._ui import choosing, detail, errors, frame, inputs, resources, state, truths
 from pages._ui.inputs import OWN_ROUGH, Source
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def choose(source: Source, card: CheckpointCard, asked: str | None) -> Rough | N
     left, right = st.columns(2)
     with right:
         own = inputs.upload_rough(source, image, card)
-    makers, truth = fitting(card), results.truth_of(source, card)
+    makers, truth = fitting(card), truths.truth_of(source, card)
     options = {name: f"Map by {each.title}" for name, each in makers.items()}
     if own is not None:
         options[OWN_ROUGH] = own.name

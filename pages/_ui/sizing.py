@@ -11,7 +11,6 @@ import streamlit as st
 
 from pages._ui import analysis, choosing, figures, frame, playing, results
 from pages._ui.analysis import Scene, Sweep
-from pages._ui.compute import Choices
 from pages._ui.figures import DASHES, PALETTE, Curve
 
 if TYPE_CHECKING:
@@ -37,14 +36,14 @@ def _bins(card: CheckpointCard) -> list[str]:
     return names(size_edges(card.resolution_m))
 
 
-def by_size(known: list[Scene], card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
+def by_size(known: list[Scene], card: CheckpointCard, sweep: Sweep) -> None:
     """F1, recall and precision of objects of each size against the timestep."""
     frame.quiet(
         "Objects are connected areas. Recall: of the pixels of true objects of a size, the share "
         "that is mapped. Precision: of the pixels of mapped objects of a size, the share that is "
         "true; background counts only where a mapped object covers it. F1 joins the two."
     )
-    found = analysis.steps("itp.sizes", known, card, sweep, choices)
+    found = analysis.steps("itp.sizes", known, card, sweep)
     if found is None:
         return
     counts = {each.timestep: each.sizes for each in found if each.sizes is not None}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from n2m_core.geo_image import Progress
 from pages._ui import analysis, choosing, figures, frame, jobs, resources
 from pages._ui.analysis import Scene, Sweep
-from pages._ui.compute import Choices
 from pages._ui.figures import DASHES, PALETTE, Curve
 from pages._ui.inputs import Source
 
@@ -32,9 +31,9 @@ AXES: dict[Kind, str] = {
 }
 
 
-def stressed(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choices) -> None:
+def stressed(source: Source, card: CheckpointCard, sweep: Sweep) -> None:
     """F1 against the strength of one perturbation."""
-    known = analysis.scored(source, card, choices)
+    known = analysis.scored(source, card)
     if not known:
         return
     frame.quiet(
@@ -45,7 +44,7 @@ def stressed(source: Source, card: CheckpointCard, sweep: Sweep, choices: Choice
     picked = choosing.pick("itp.w.perturbation", "Spoilt by", names)
     kind = next(each for each in KINDS if each == picked)
     cards = [card, *(each for each in [analysis.twin_of(card)] if each is not None)]
-    scores = _scores(known, cards, sweep, choices, kind)
+    scores = _scores(known, cards, sweep, kind)
     if scores is None:
         return
     lines = {each.id: [row for row in scores if row.checkpoint == each.id] for each in cards}
@@ -63,11 +62,7 @@ def _what_is_spoilt(source: Source) -> str:
 
 
 def _scores(
-    known: list[Scene],
-    cards: list[CheckpointCard],
-    sweep: Sweep,
-    choices: Choices,
-    kind: Kind,
+    known: list[Scene], cards: list[CheckpointCard], sweep: Sweep, kind: Kind
 ) -> tuple[Score, ...] | None:
     """The scores of all strengths, or their progress and None."""
 
@@ -78,12 +73,10 @@ def _scores(
         progress(0, 1, "loading the weights")
         models = [resources.model(each) for each in cards]
         samples = [analysis.sample_of(scene, cards[0], sweep.middle_px) for scene in known]
-        params = robustness.RobustnessParams(kind, resolution_m=choices.resolution_m)
-        return robustness.run(samples, models, params, progress)
+        return robustness.run(samples, models, robustness.RobustnessParams(kind), progress)
 
     weights = "+".join(each.sha256 for each in cards)
     key = f"robustness/{kind}/{analysis.scenes_key(known)}/{weights}/{sweep.middle_px}"
-    key += f"/{choices.pass_key}"
     return jobs.result_of("itp.robustness", key, f"Scoring under {KINDS[kind].lower()}", work)
 
 

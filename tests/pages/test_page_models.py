@@ -12,7 +12,7 @@ from page_runs import OpenPage, maps_of, settle, texts
 from tiny_fusion import write_tiny_fusion
 
 from n2m_core.checkpoints import ClassInfo, read_card
-from pages._ui import results
+from pages._ui import truths
 from pages._ui.inputs import Source
 
 MACHINE = {"date": "2026-01-02", "processor": "a processor", "torch": "2.0"}
@@ -144,5 +144,5 @@ def test_a_map_of_forest_is_not_scored_against_buildings(checkpoints: Path) -> N
     forest = dataclasses.replace(buildings, classes=classes)
     truth = Path("buildings.tif")
     source = Source("a", "A", Path("a.tif"), None, {"buildings": truth}, "", True)
-    assert results.truth_of(source, buildings) == truth
-    assert results.truth_of(source, forest) is None
+    assert truths.truth_of(source, buildings) == truth
+    assert truths.truth_of(source, forest) is None
