@@ -125,14 +125,17 @@ def denoisers(config: Path) -> list[Path]:
 def train_peers() -> Iterable[Command]:
     """The trainings of the short study, but for what its file has already."""
     # Loads PyTorch, which a plan does without.
-    from benchmarks.peers import configurations, measured_seeds
+    from benchmarks.peers import configurations, measured_seeds, studied
 
     known = measured_seeds()
+    trained = {
+        (name, card.training.seed) for name, cards in studied(PEERS).items() for card in cards
+    }
     left = [
         (name, seed, config)
         for seed in SEEDS
         for name, config in configurations().items()
-        if seed not in known.get(name, ()) and absent([f"{name}-seed{seed}"], PEERS)
+        if seed not in known.get(name, ()) and (name, seed) not in trained
     ]
     for denoiser in dict.fromkeys(found for _, _, config in left for found in denoisers(config)):
         yield ("n2m_core", "pretrain", str(denoiser), "--resume")

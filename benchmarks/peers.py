@@ -24,6 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.__main__ import machine, write
 from benchmarks.figures import time_in_turn, use_threads
+from benchmarks.jobs import denoisers
 from benchmarks.scores import Measurement, held_out, run
 from n2m_core import checkpoints
 from n2m_core.checkpoints import CheckpointCard, LoadedModel
@@ -32,6 +33,7 @@ from n2m_core.datasets.opening import open_dataset
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
 from n2m_core.training.config import load_config
 from n2m_core.training.runner import TILE_PX
+from n2m_core.training.strict_yaml import digest_of
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "peers.json"
@@ -68,16 +70,28 @@ def configurations() -> dict[str, Path]:
 
 
 def studied(root: Path) -> dict[str, list[CheckpointCard]]:
-    """Cards of the study's checkpoints by the name of their configuration, in order of seeds."""
+    """Cards of the study's checkpoints by the name of their configuration, in order of seeds.
+
+    One that another text of its configuration made is left out, and that is said.
+    """
     configs = configurations()
     found: dict[str, list[CheckpointCard]] = {}
     for card in checkpoints.list_cards(root):
         name = Path(card.training.config).stem
-        if name in configs:
+        if name not in configs:
+            continue
+        if is_of_today(card, configs[name]):
             found.setdefault(name, []).append(card)
+        else:
+            print(f"{card.id} was trained before {name}.yaml changed; train it again")
     return {
         name: sorted(cards, key=lambda card: card.training.seed) for name, cards in found.items()
     }
+
+
+def is_of_today(card: CheckpointCard, config: Path) -> bool:
+    """Whether a configuration as it stands made a checkpoint of the study."""
+    return card.training.may_be_of(digest_of(load_config(config, seed=card.training.seed)))
 
 
 def scored(cards: Iterable[CheckpointCard], sets: Iterable[Measurement], root: Path) -> list[Json]:
@@ -209,9 +223,15 @@ def changed(name: str) -> str:
 
 
 def config_digest(name: str) -> str:
-    """Checksum of a configuration of the study; what was trained by another is another network."""
+    """Checksum of a configuration of the study; what was trained by another is another network.
+
+    Where it starts from a pretraining, that one's configuration counts as well.
+    """
     path = configurations().get(name)
-    return digest(path) if path else ""
+    if path is None:
+        return ""
+    texts = (each.read_bytes() for each in (path, *denoisers(path)))
+    return hashlib.sha256(b"".join(texts)).hexdigest()
 
 
 def digest(config: Path) -> str:

@@ -41,8 +41,10 @@ from n2m_core.places import checkpoints_root
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
 from n2m_core.training.curves import read_curve
 from n2m_core.training.loop import STATE, RunParams
-from n2m_core.training.pretrain import RECORD, SAMPLES_FILE
+from n2m_core.training.pretrain import SAMPLES_FILE
 from n2m_core.training.runner import run_exercises
+from n2m_core.training.starts import PRETRAINING as RECORD
+from n2m_core.training.strict_yaml import digest_of
 from n2m_core.training.supervised import Trainer
 
 HERE = Path(__file__).resolve().parent
@@ -111,7 +113,8 @@ class Study:
         if not (self.folder / config.id / CARD).is_file():
             return None
         card = checkpoints.read_card(config.id, root=self.folder)
-        return card if card.training.steps == self.steps else None
+        is_whole = card.training.steps == self.steps
+        return card if is_whole and card.training.may_be_of(digest_of(config)) else None
 
     def measured_before(self, config: TrainConfig) -> Json | None:
         """What the study's file has of a run."""

@@ -19,6 +19,7 @@ import torch
 from n2m_core.atomic import write_bytes
 from n2m_core.diffusion.noise import NoiseKind, NoiseProcess, ScheduleName, make_schedule
 from n2m_core.errors import CheckpointError, ParameterError
+from n2m_core.lineage import TrainingRecord
 from n2m_core.models.multitask import MultiTask
 from n2m_core.models.network import AbstractNetwork, channels_last
 from n2m_core.models.storing import read_network, save_network
@@ -47,31 +48,6 @@ class ClassInfo:
     name: str
     color: str
     mask_colour: str | int | None = None
-
-
-@dataclass(frozen=True)
-class DataCredit:
-    """A source of training data: what it is called, its licence, whom to credit, how much of it."""
-
-    name: str
-    licence: str
-    attribution: str
-    tiles: int
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """How the weights came to be; written by the training loop."""
-
-    data: tuple[DataCredit, ...]
-    config: str
-    steps: int
-    samples: int
-    seed: int
-    device: str
-    minutes: float
-    date: str
-    init_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,15 +126,13 @@ class CheckpointCard:
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> CheckpointCard:
         """Build a card from JSON values; KeyError, TypeError or ValueError where they are none."""
-        training = dict(raw["training"])
-        training["data"] = tuple(DataCredit(**d) for d in training["data"])
         return cls(
             **{
                 **raw,
                 "classes": tuple(ClassInfo(**c) for c in raw["classes"]),
                 "bands": tuple(raw["bands"]),
                 "normalization": _from_lists(Normalization, raw["normalization"]),
-                "training": TrainingRecord(**training),
+                "training": TrainingRecord.from_dict(raw["training"]),
                 "image_statistics": _from_lists(ImageStatistics, raw["image_statistics"]),
                 "metrics": tuple(raw.get("metrics", ())),
             }

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"n2m_core", "n2m_core.errors", "n2m_core.places"}),
-    frozenset({"n2m_core.geo_image", "n2m_core.atomic"}),
+    frozenset({"n2m_core.geo_image", "n2m_core.atomic", "n2m_core.lineage"}),
     frozenset(
         f"n2m_core.{name}"
         for name in ("corruption", "guided_filter", "metrics", "normalize", "render", "tiling")

@@ -29,6 +29,9 @@ RUNS = Path("runs")
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from the state that an earlier run saved.")
 ]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Forget the state that an earlier run saved.")
+]
 MaxMinutes = Annotated[
     float | None,
     typer.Option("--max-minutes", metavar="M", min=0.0, help="Stop after so long, and export."),
@@ -47,6 +50,11 @@ def train(
         ),
     ] = None,
     is_resumed: Resume = False,
+    is_restarted: Restart = False,
+    is_overwriting: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace weights whose card has measured scores."),
+    ] = False,
     max_minutes: MaxMinutes = None,
     device: options.Device = "auto",
     is_json: options.Json = False,
@@ -61,6 +69,9 @@ def train(
     kind = kind_of(config)
     name = kind.load(config, seed=seed).id
     root = places.checkpoints_root()
+    if not is_overwriting:
+        _keep_measured(root / name)
+    _settle_former(name, is_resumed, is_restarted)
     with _run(name, is_resumed, max_minutes, device) as run:
         summary = kind.train(config, run, checkpoints=root, seed=seed, progress=output.progress)
     if run.group.is_first:
@@ -70,6 +81,7 @@ def train(
 def pretrain(
     config: Annotated[Path, typer.Argument(help="A YAML file; see configs/pretrain/.")],
     is_resumed: Resume = False,
+    is_restarted: Restart = False,
     max_minutes: MaxMinutes = None,
     device: options.Device = "auto",
     is_json: options.Json = False,
@@ -83,10 +95,58 @@ def pretrain(
     from n2m_core.training.strict_yaml import read_strict
 
     wanted = read_strict(config, PretrainConfig)
+    _settle_former(wanted.id, is_resumed, is_restarted)
     with _run(wanted.id, is_resumed, max_minutes, device) as run:
         summary = run_pretraining(config, run, out=PRETRAINED, progress=output.progress)
     if run.group.is_first:
         _report(output, wanted.id, summary.folder, summary)
+
+
+def _keep_measured(folder: Path) -> None:
+    """Refuse to train over weights that somebody measured: new ones have no scores at first.
+
+    Raises:
+        ConfigError: the card in the folder has scores.
+        CheckpointError: the card can't be read.
+    """
+    from n2m_core import checkpoints
+    from n2m_core.errors import ConfigError
+    from n2m_core.fusion.cards import read_fusion_card
+
+    root, name = folder.parent, folder.name
+    if name in checkpoints.checkpoint_ids(root, is_fusion=True):
+        is_measured = bool(read_fusion_card(name, root=root).metrics)
+    elif name in checkpoints.checkpoint_ids(root, is_fusion=False):
+        is_measured = any(card.metrics for card in checkpoints.read_cards(name, root=root))
+    else:
+        return
+    if is_measured:
+        raise ConfigError(
+            f"{folder} holds weights with measured scores, which training would replace. Give "
+            "--overwrite to do so, or set N2M_CHECKPOINTS to another folder."
+        )
+
+
+def _settle_former(name: str, is_resumed: bool, is_restarted: bool) -> None:
+    """Refuse to lose the state of an earlier run; forget it where that is asked for.
+
+    Raises:
+        ConfigError: there is one, and nobody said what to do with it.
+        ParameterError: a run is to go on and to begin anew.
+    """
+    from n2m_core.errors import ConfigError, ParameterError
+    from n2m_core.training.loop import STATE
+
+    if is_resumed and is_restarted:
+        raise ParameterError("Both --resume and --restart are given; choose one.")
+    state = RUNS / name / STATE
+    if is_restarted:
+        state.unlink(missing_ok=True)
+    elif state.is_file() and not is_resumed:
+        raise ConfigError(
+            f"{state.parent} keeps an earlier run of {name}. Go on with it by --resume, or begin "
+            "anew by --restart."
+        )
 
 
 @contextlib.contextmanager

@@ -15,21 +15,14 @@ from typing import Any, Literal
 import torch
 
 from n2m_core.atomic import write_bytes
-from n2m_core.checkpoints import (
-    CARD,
-    FUSION_TASK,
-    DataCredit,
-    ImageStatistics,
-    TrainingRecord,
-    checkpoint_ids,
-    choose_device,
-)
+from n2m_core.checkpoints import CARD, FUSION_TASK, ImageStatistics, checkpoint_ids, choose_device
 from n2m_core.diffusion.residual import (
     ResidualSchedule,
     ResidualScheduleName,
     make_residual_schedule,
 )
 from n2m_core.errors import CheckpointError, ParameterError
+from n2m_core.lineage import TrainingRecord
 from n2m_core.models.fusion_building import build_fusion
 from n2m_core.models.fusion_network import AbstractFusionNetwork, FusionNetworkConfig
 from n2m_core.models.network import channels_last
@@ -108,8 +101,6 @@ class FusionCard:
         """
         try:
             raw = json.loads(text)
-            training = dict(raw["training"])
-            training["data"] = tuple(DataCredit(**each) for each in training["data"])
             statistics = {name: tuple(value) for name, value in raw["image_statistics"].items()}
             small, large = raw["scales"]
             return cls(
@@ -117,7 +108,7 @@ class FusionCard:
                     **raw,
                     "bands": tuple(raw["bands"]),
                     "scales": (small, large),
-                    "training": TrainingRecord(**training),
+                    "training": TrainingRecord.from_dict(raw["training"]),
                     "image_statistics": ImageStatistics(**statistics),
                     "metrics": tuple(raw.get("metrics", ())),
                 }

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from n2m_core.checkpoints import DataCredit
 from n2m_core.errors import GridError
 from n2m_core.fusion.inputs import FloatArray, FusionInputs
+from n2m_core.lineage import DataCredit
 
 
 @dataclass(frozen=True, eq=False)

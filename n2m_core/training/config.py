@@ -214,6 +214,16 @@ class AugmentConfig:
         return dataclasses.replace(self, **{n: strength * getattr(self, n) for n in names})
 
 
+def check_every(steps: int) -> None:
+    """Check how many steps lie between two validations.
+
+    Raises:
+        ConfigError: fewer than one.
+    """
+    if steps < 1:
+        raise ConfigError(f"validation.every is {steps}; 1 or more steps wanted.")
+
+
 @dataclass(frozen=True)
 class ValidationConfig:
     """A labelled set that scores the run; `only` keeps the samples whose name starts so."""
@@ -224,6 +234,14 @@ class ValidationConfig:
     every: int
     only: tuple[str, ...] = ()
     split: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the range.
+
+        Raises:
+            ConfigError: it would never be looked at.
+        """
+        check_every(self.every)
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ class FusionTrainer(AbstractTrainer[AbstractFusionNetwork]):
         """Open the sources and build the network."""
         sources = tuple(open_triplets(each, config) for each in config.data.sources)
         model = build_fusion(config.network, seed=config.seed)
-        super().__init__(config.id, config.seed, config.optimizer, run, model, sources)
+        super().__init__(config, run, model, sources)
         self.config = config
         self.mixer = TripletMixer(sources, config.data)
         diffusion = config.diffusion

@@ -11,7 +11,7 @@ from n2m_core.errors import ConfigError
 from n2m_core.fusion.bands import BAND_SLOTS, slots_named
 from n2m_core.fusion.cards import Endpoint
 from n2m_core.models.fusion_network import FusionNetworkConfig
-from n2m_core.training.config import OptimizerConfig
+from n2m_core.training.config import OptimizerConfig, check_every
 from n2m_core.training.strict_yaml import read_seeded
 
 
@@ -143,6 +143,14 @@ class FusionValidationConfig:
     sources: tuple[FusionSourceConfig, ...]
     every: int
     count: int = 8
+
+    def __post_init__(self) -> None:
+        """Check the range.
+
+        Raises:
+            ConfigError: it would never be looked at.
+        """
+        check_every(self.every)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import hashlib
 import logging
 from pathlib import Path
 
-from n2m_core.checkpoints import TrainingRecord
 from n2m_core.fusion.bands import BAND_SLOTS
 from n2m_core.fusion.cards import FusionCard, save_fusion
 from n2m_core.geo_image import Progress
+from n2m_core.lineage import TrainingRecord
 from n2m_core.models.fusion_building import fusion_gflop
 from n2m_core.models.fusion_network import AbstractFusionNetwork
 from n2m_core.models.storing import fp16_weights
@@ -99,6 +99,8 @@ def describe(
             device=device_name(trainer.device),
             minutes=round(minutes, 1),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            before=trainer.before,
+            config_sha256=trainer.digest,
         ),
         image_statistics=image_statistics(trainer.mixer, config.seed),
         license=config.license,

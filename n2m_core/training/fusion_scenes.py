@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from n2m_core.checkpoints import DataCredit
 from n2m_core.fusion.inputs import FusionInputs
 from n2m_core.fusion.triplets import FusionTriplet
+from n2m_core.lineage import DataCredit
 from n2m_core.scenes.farmland import DN, FarmlandParams, FarmlandSeries, make_series
 from n2m_core.scenes.farmland_sensor import to_fine_grid
 from n2m_core.training.fuse_config import FusionSourceConfig

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from n2m_core.checkpoints import DataCredit
 from n2m_core.errors import ConfigError, DatasetError
 from n2m_core.fusion.filling import filled_from_nearest
 from n2m_core.fusion.inputs import BoolArray, FloatArray, FusionInputs
 from n2m_core.fusion.triplets import FusionTriplet
 from n2m_core.geo_image import GeoImage
+from n2m_core.lineage import DataCredit
 from n2m_core.raster_io import align_to, read_image
 from n2m_core.training.fuse_config import FusionSourceConfig, SensorConfig
 

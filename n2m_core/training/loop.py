@@ -13,7 +13,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -23,14 +23,16 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from n2m_core.atomic import write_bytes
-from n2m_core.checkpoints import DataCredit
 from n2m_core.errors import ConfigError
 from n2m_core.geo_image import Progress
+from n2m_core.lineage import DataCredit, TrainingStage
 from n2m_core.models.network import channels_last
 from n2m_core.training.config import OptimizerConfig
 from n2m_core.training.curves import Curve
 from n2m_core.training.muon import Muon
 from n2m_core.training.processes import Group, Learner
+from n2m_core.training.starts import stages_of
+from n2m_core.training.strict_yaml import digest_of
 
 SAVE_EVERY_S = 120.0
 CURVE_EVERY = 20
@@ -43,6 +45,22 @@ Network = TypeVar("Network", bound=nn.Module)
 Validator = Callable[[Network, int], dict[str, float]]
 
 _log = logging.getLogger(__name__)
+
+
+class RunConfig(Protocol):
+    """What every configuration of a run has."""
+
+    @property
+    def id(self) -> str:
+        """Name of the run; a saved state of another name is refused."""
+
+    @property
+    def seed(self) -> int:
+        """Of the random generators."""
+
+    @property
+    def optimizer(self) -> OptimizerConfig:
+        """Steps and rates."""
 
 
 class Credited(Protocol):
@@ -97,26 +115,29 @@ class AbstractTrainer(ABC, Generic[Network]):
 
     def __init__(
         self,
-        name: str,
-        seed: int,
-        optimizer: OptimizerConfig,
+        config: RunConfig,
         run: RunParams,
         model: Network,
         sources: Sequence[Credited],
         beside: nn.Module | None = None,
+        parts: Sequence[object] = (),
+        starts_from: str | None = None,
     ) -> None:
         """Prepare optimiser, average and random generators.
 
         Args:
-            name: of the run; a saved state of another name is refused.
-            seed: of the random generators.
-            optimizer: steps and rates.
+            config: of the run.
             run: where and how long.
             model: the network with its first weights.
             sources: where the crops come from.
             beside: what is learned beside the network and is no part of it, without weight decay.
+            parts: configurations of single tasks, which decide the weights too.
+            starts_from: whose weights the network has at first, where not random ones.
         """
-        self.name, self.options, self.run, self.sources = name, optimizer, run, tuple(sources)
+        optimizer, seed = config.optimizer, config.seed
+        self.name, self.options, self.run, self.sources = config.id, optimizer, run, tuple(sources)
+        self.digest = digest_of(config, *parts)
+        self.before = stages_of(starts_from)
         self.device = torch.device(run.device)
         self.generator = torch.Generator().manual_seed(run.group.seed(seed))
         self.rng = np.random.default_rng(run.group.seed(seed))
@@ -264,6 +285,8 @@ class AbstractTrainer(ABC, Generic[Network]):
         torch.save(
             {
                 "id": self.name,
+                "config_sha256": self.digest,
+                "before": [asdict(stage) for stage in self.before],
                 "step": self.step,
                 "seconds": self.seconds,
                 "model": self.model.state_dict(),
@@ -288,11 +311,17 @@ class AbstractTrainer(ABC, Generic[Network]):
             raise ConfigError(
                 f"{path} belongs to '{state['id']}', not to '{self.name}'; use another run folder."
             )
+        if state.get("config_sha256") != self.digest:
+            raise ConfigError(
+                f"{path} was trained by another configuration of '{self.name}': its network, data, "
+                "noise, loss or rate has changed since. Put the configuration back, or begin anew "
+                "with --restart."
+            )
         group = self.run.group
         if len(state["rngs"]) != group.size:
             raise ConfigError(
                 f"{path} belongs to a run of {len(state['rngs'])} processes, this one has "
-                f"{group.size}; go on with as many, or begin anew without --resume."
+                f"{group.size}; go on with as many, or begin anew with --restart."
             )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
@@ -300,6 +329,8 @@ class AbstractTrainer(ABC, Generic[Network]):
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generators"][group.rank])
         self.rng.bit_generator.state = state["rngs"][group.rank]
+        # Whose weights the run began with, whatever goes by that name today.
+        self.before = tuple(TrainingStage.from_dict(each) for each in state["before"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
 

@@ -208,13 +208,13 @@ class MultiTaskTrainer(AbstractTrainer[AbstractNetwork]):
         balance = {"segment": config.balance.segment, "change": config.balance.change}
         self.balance = LossBalance(balance, is_learned=config.balance.kind == "learned")
         super().__init__(
-            config.id,
-            config.seed,
-            config.optimizer,
+            config,
             run,
             build_multitask(parts["segment"], parts["change"]),
             tuple(s for exercise in self.exercises.values() for s in exercise.sources),
             beside=self.balance,
+            parts=tuple(parts.values()),
+            starts_from=config.init_from or config.network.backbone_from,
         )
 
     def loss(self, strength: float) -> Tensor:

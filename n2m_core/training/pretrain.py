@@ -40,13 +40,13 @@ from n2m_core.training.crops import Cropper
 from n2m_core.training.curves import read_curve
 from n2m_core.training.loop import AbstractTrainer, RunParams
 from n2m_core.training.sources import BUILDING_CLASSES, CropMixer, open_source
+from n2m_core.training.starts import PRETRAINING
 from n2m_core.training.strict_yaml import read_strict
 from n2m_core.training.supervised import draw_timesteps
 
 BANDS = 3
 SAMPLES = 8
 SAMPLING_STEPS = 50
-RECORD = "pretraining.json"
 SAMPLES_FILE = "samples.png"
 LAST_ROWS = 25  # of the learning curve, whose mean is the loss reported
 
@@ -114,9 +114,7 @@ class Pretrainer(AbstractTrainer[AbstractNetwork]):
         sources = tuple(
             open_source(s, "segment", BUILDING_CLASSES, cache) for s in config.data.sources
         )
-        super().__init__(
-            config.id, config.seed, config.optimizer, run, _build_denoiser(config), sources
-        )
+        super().__init__(config, run, _build_denoiser(config), sources)
         self.config = config
         low, high = config.data.resolution_range_m
         cropper = Cropper(config.data.crop_px, low, high, config.augment.rotate)
@@ -167,6 +165,7 @@ def pretrain(
     record = {
         "id": config.id,
         "config": f"{config_path.parent.name}/{config_path.name}",
+        "config_sha256": trainer.digest,
         "prediction": config.prediction,
         "steps": result.steps,
         "samples": trainer.samples,
@@ -177,7 +176,9 @@ def pretrain(
         "license": config.license,
         "data": [asdict(source.credit) for source in result.sources],
     }
-    write_bytes(folder / RECORD, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(
+        folder / PRETRAINING, (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
+    )
     return summary
 
 

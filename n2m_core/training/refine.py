@@ -91,7 +91,8 @@ class RefineTrainer(AbstractTrainer[AbstractNetwork]):
             teach_codec(model.to(run.device), config, self.mixer)
         for part in model.frozen_parts():
             part.requires_grad_(False)
-        super().__init__(config.id, config.seed, config.optimizer, run, model, sources)
+        start = config.network.image_encoder_from
+        super().__init__(config, run, model, sources, starts_from=start)
 
     @property
     def refiner(self) -> Refiner:

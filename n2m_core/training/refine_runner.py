@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from n2m_core.checkpoints import CheckpointCard, LoadedModel, TrainingRecord, save_checkpoint
+from n2m_core.checkpoints import CheckpointCard, LoadedModel, save_checkpoint
 from n2m_core.corruption import corrupted_truth
 from n2m_core.datasets.base import Sample
 from n2m_core.geo_image import Progress
+from n2m_core.lineage import TrainingRecord
 from n2m_core.models.idgbr import SCHEDULE, Refiner
 from n2m_core.models.network import AbstractNetwork
 from n2m_core.models.storing import fp16_weights
@@ -28,6 +29,7 @@ from n2m_core.training.refine_config import RefineConfig, RefineInference, load_
 from n2m_core.training.runner import (
     TILE_PX,
     TrainSummary,
+    common_interval,
     copy_curves,
     device_name,
     image_statistics,
@@ -87,7 +89,7 @@ def train(
         _log.info("step %d: %s", step, scores)
         return scores
 
-    every = min((v.every for v in config.validation), default=0)
+    every = common_interval(config.validation)
     result = trainer.train(validate if sets else None, every, progress)
     if not run.group.is_first:
         return TrainSummary.elsewhere(checkpoints / config.id, result)
@@ -132,6 +134,8 @@ def describe(
             device=device_name(trainer.device),
             minutes=round(minutes, 1),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            before=trainer.before,
+            config_sha256=trainer.digest,
             init_from=config.network.image_encoder_from or config.network.stable_diffusion,
         ),
         image_statistics=image_statistics(trainer.mixer, config.seed),

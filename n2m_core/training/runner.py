@@ -20,14 +20,15 @@ from n2m_core.checkpoints import (
     ClassInfo,
     ImageStatistics,
     LoadedModel,
-    TrainingRecord,
     network_for,
     save_checkpoint,
 )
 from n2m_core.corruption import corrupted_truth
 from n2m_core.datasets.base import Sample, Task
 from n2m_core.datasets.opening import open_dataset
+from n2m_core.errors import ConfigError, DatasetError
 from n2m_core.geo_image import Progress
+from n2m_core.lineage import TrainingRecord
 from n2m_core.models.network import AbstractNetwork
 from n2m_core.models.storing import fp16_weights
 from n2m_core.normalize import Normalization
@@ -148,7 +149,7 @@ def run_exercises(
         _log.info("step %d: %s", step, scores)
         return scores
 
-    every = min((wanted.every for _, wanted, _ in sets), default=0)
+    every = common_interval([wanted for _, wanted, _ in sets])
     result = trainer.train(validate if sets else None, every, progress)
     return export(exercises, config_path, trainer, result, checkpoints)
 
@@ -215,6 +216,8 @@ def describe(
             device=device_name(trainer.device),
             minutes=round(minutes, 1),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            before=trainer.before,
+            config_sha256=trainer.digest,
             init_from=config.init_from or config.network.backbone_from,
         ),
         image_statistics=image_statistics(exercise.mixer, config.seed),
@@ -259,7 +262,11 @@ def _rounded(values: torch.Tensor) -> tuple[float, ...]:
 def validation_set(
     wanted: ValidationConfig, task: Task, classes: tuple[ClassInfo, ...]
 ) -> Sequence[Sample]:
-    """Open a validation set, perhaps some of its samples alone."""
+    """Open a validation set, perhaps some of its samples alone.
+
+    Raises:
+        DatasetError: it lacks files, or has none of the samples that are asked for.
+    """
     samples = open_dataset(
         wanted.dataset,
         data_root() / wanted.root,
@@ -269,7 +276,28 @@ def validation_set(
     )
     if not wanted.only:
         return samples
-    return [sample for sample in samples if sample.name.startswith(wanted.only)]
+    chosen = [sample for sample in samples if sample.name.startswith(wanted.only)]
+    if not chosen:
+        raise DatasetError(
+            f"No sample of validation set '{wanted.name}' has a name that starts with "
+            f"{' or '.join(wanted.only)}; the first is {samples[0].name}. Mend 'only'."
+        )
+    return chosen
+
+
+def common_interval(sets: Sequence[ValidationConfig]) -> int:
+    """Give the steps between two validations of a run; 0 for a run without any.
+
+    Raises:
+        ConfigError: the sets of a run, whose scores share a table, want different intervals.
+    """
+    wanted = sorted({each.every for each in sets})
+    if len(wanted) > 1:
+        raise ConfigError(
+            f"The validation sets of one run ask for every {', '.join(map(str, wanted))} steps; "
+            "give all the same 'every'."
+        )
+    return wanted[0] if wanted else 0
 
 
 def _refining(loaded: LoadedModel, config: TrainConfig) -> Mapper:

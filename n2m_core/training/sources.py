@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from n2m_core.checkpoints import ClassInfo, DataCredit
+from n2m_core.checkpoints import ClassInfo
 from n2m_core.datasets.base import Sample, Task
 from n2m_core.datasets.folder import FolderChange, FolderSegmentation
 from n2m_core.datasets.opening import open_dataset
@@ -20,6 +20,7 @@ from n2m_core.datasets.unlabelled import UnlabelledImages
 from n2m_core.datasets.xyz import XyzTiles
 from n2m_core.errors import ConfigError
 from n2m_core.geo_image import GeoImage
+from n2m_core.lineage import DataCredit
 from n2m_core.normalize import Normalization, to_model_range
 from n2m_core.training.augment import radiometric
 from n2m_core.training.config import AugmentConfig, SourceConfig

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import re
 import types
 import typing
@@ -14,6 +16,12 @@ import yaml
 from n2m_core.errors import ConfigError
 
 Config = TypeVar("Config")
+BESIDE_THE_WEIGHTS = frozenset(
+    ("title", "limits", "license", "licence", "attribution", "twin", "validation", "inference",
+     "stop_at")
+)  # fmt: skip
+"""Entries of a configuration that may change while a run goes on: its weights don't depend on them.
+"""
 
 
 class Seeded(typing.Protocol):
@@ -68,6 +76,31 @@ def read_seeded(path: Path, cls: type[SeededConfig], seed: int | None) -> Seeded
         config = dataclasses.replace(config, id=f"{config.id}-seed{seed}", seed=seed)
     assert isinstance(config, cls)
     return config
+
+
+def digest_of(*configs: object) -> str:
+    """Name all that decides the weights of a run.
+
+    Args:
+        configs: dataclasses that `read_strict` could have made.
+
+    Returns:
+        SHA-256, hexadecimal; the same however the files are written, and for other titles,
+        licences, validation sets and ways to map.
+    """
+    text = json.dumps([_deciding(config) for config in configs], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _deciding(value: object) -> object:
+    """Strip a configuration of what its weights don't depend on."""
+    if dataclasses.is_dataclass(value):
+        names = (each.name for each in dataclasses.fields(value))
+        kept = (name for name in names if name not in BESIDE_THE_WEIGHTS)
+        return {name: _deciding(getattr(value, name)) for name in kept}
+    if isinstance(value, tuple | list):
+        return [_deciding(each) for each in value]
+    return value
 
 
 def read_entry(path: Path, key: str) -> Any:  # noqa: ANN401

@@ -111,7 +111,8 @@ class Trainer(AbstractTrainer[AbstractNetwork]):
         self.exercise = Exercise(config, run.folder.parent / "cache")
         sources = self.exercise.sources
         model = build_network(config)
-        super().__init__(config.id, config.seed, config.optimizer, run, model, sources)
+        start = config.init_from or config.network.backbone_from
+        super().__init__(config, run, model, sources, starts_from=start)
         self.config, self.mixer = config, self.exercise.mixer
 
     def loss(self, strength: float) -> Tensor:

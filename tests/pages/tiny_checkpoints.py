@@ -11,13 +11,12 @@ import torch
 from n2m_core.checkpoints import (
     CheckpointCard,
     ClassInfo,
-    DataCredit,
     ImageStatistics,
     Task,
-    TrainingRecord,
     read_card,
     save_checkpoint,
 )
+from n2m_core.lineage import DataCredit, TrainingRecord
 from n2m_core.models.building import build
 from n2m_core.models.multitask import MultiTask
 from n2m_core.models.network import AbstractNetwork

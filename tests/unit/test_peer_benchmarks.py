@@ -17,6 +17,8 @@ from tiny_models import drawn_scene, save_tiny, segmenter
 
 from n2m_core import checkpoints
 from n2m_core.tasks import peer_tables
+from n2m_core.training.config import load_config
+from n2m_core.training.strict_yaml import digest_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = ("mean_f1", "mean_iou", "target_f1", "target_iou", "boundary_iou")
@@ -154,3 +156,25 @@ def test_full_sizes_are_compared_within_one_run(
     results = json.loads((tmp_path / "full_size.json").read_text())
     assert results["noise2map_is"]["faster"] > 0
     assert results["designs"]["DDPM-CD"]["repeats"] == 1
+
+
+def test_what_another_configuration_trained_is_left_out(
+    peers: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_studied(tmp_path, "peers/unet-buildings.yaml", (1,))
+    path = tmp_path / "tiny-seed1" / "card.json"
+    card = checkpoints.read_card("tiny-seed1", root=tmp_path)
+    own = digest_of(load_config(peers.configurations()["unet-buildings"], seed=1))
+    for noted, found in ((own, ["unet-buildings"]), ("0" * 64, [])):
+        record = dataclasses.replace(card.training, config_sha256=noted)
+        path.write_text(dataclasses.replace(card, training=record).to_json())
+        assert list(peers.studied(tmp_path)) == found
+    assert "train it again" in capsys.readouterr().out
+
+
+def test_a_pretraining_is_part_of_what_a_network_is(peers: ModuleType) -> None:
+    own = peers.digest(peers.configurations()["ddpm-cd-change"])
+    assert peers.config_digest("ddpm-cd-change") != own
+    assert peers.config_digest("unet-buildings") == peers.digest(
+        peers.configurations()["unet-buildings"]
+    )

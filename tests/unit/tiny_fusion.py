@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from n2m_core.checkpoints import DataCredit, ImageStatistics, TrainingRecord
+from n2m_core.checkpoints import ImageStatistics
 from n2m_core.fusion.bands import BAND_SLOTS
 from n2m_core.fusion.cards import FusionCard, save_fusion
 from n2m_core.fusion.inputs import FloatArray, FusionInputs
+from n2m_core.lineage import DataCredit, TrainingRecord
 from n2m_core.models.fusion_building import build_fusion
 from n2m_core.models.fusion_network import (
     AbstractFusionNetwork,

@@ -18,13 +18,12 @@ from torch.nn import functional
 from n2m_core.checkpoints import (
     CheckpointCard,
     ClassInfo,
-    DataCredit,
     ImageStatistics,
     LoadedModel,
-    TrainingRecord,
     save_checkpoint,
 )
 from n2m_core.diffusion.noise import NoiseKind, NoiseProcess, make_schedule
+from n2m_core.lineage import DataCredit, TrainingRecord
 from n2m_core.models.noise2map import NetworkConfig, Noise2Map
 from n2m_core.models.storing import fp16_weights
 from n2m_core.normalize import Normalization

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from rasters import UTM
 from shapely.geometry import Polygon, box
 
-from n2m_core.checkpoints import CheckpointCard, ClassInfo, ImageStatistics, TrainingRecord
+from n2m_core.checkpoints import CheckpointCard, ClassInfo, ImageStatistics
 from n2m_core.geo_image import GeoImage
+from n2m_core.lineage import TrainingRecord
 from n2m_core.normalize import Normalization
 from n2m_core.review import NewSource, Project, ReviewClass, Source, add_source, create_project
 from n2m_core.tasks.result import MapResult

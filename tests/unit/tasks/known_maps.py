@@ -12,16 +12,11 @@ from affine import Affine
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from n2m_core.checkpoints import (
-    CheckpointCard,
-    ClassInfo,
-    ImageStatistics,
-    LoadedModel,
-    TrainingRecord,
-)
+from n2m_core.checkpoints import CheckpointCard, ClassInfo, ImageStatistics, LoadedModel
 from n2m_core.datasets.base import LabelKind, Sample, Task
 from n2m_core.diffusion.noise import NoiseKind
 from n2m_core.geo_image import GeoImage
+from n2m_core.lineage import TrainingRecord
 from n2m_core.models.noise2map import Noise2Map
 from n2m_core.normalize import Normalization
 

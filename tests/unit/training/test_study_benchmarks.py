@@ -57,7 +57,9 @@ def small_study(tmp_path: Path) -> tuple[ModuleType, list[str]]:
     path.write_text(yaml.safe_dump(config))
     save_network(tmp_path / "pretrained", network, fp16_weights(network))
     Image.fromarray(np.zeros((8, 64, 3), np.uint8)).save(tmp_path / "pretrained" / "samples.png")
-    (tmp_path / "pretrained" / "pretraining.json").write_text('{"steps": 6000}')
+    (tmp_path / "pretrained" / "pretraining.json").write_text(
+        json.dumps({"id": "tiny", "config": "pretrain/tiny.yaml", "steps": 6000, "data": []})
+    )
     words = ["--config", str(path), "--pretrained", str(tmp_path / "pretrained"), "--folder",
              str(tmp_path / "out"), "--steps", "2", "--shares", "0.4", "--seeds", "5",
              "--device", "cpu", "--validations", "1"]  # fmt: skip
