@@ -70,9 +70,37 @@ def installed(*names: str) -> list[Path]:
 
 
 def scoring() -> list[Path]:
-    """What scores maps."""
-    tasks = (CORE / "tasks" / name for name in ("evaluate.py", "tally.py"))
-    return [*tasks, *sorted((CORE / "metrics").glob("*.py"))]
+    """What reads a set, makes its maps and scores them."""
+    return [
+        *of_tasks("evaluate", "tally", "mapping", "segment", "change", "inference", "lattice"),
+        *(CORE / name for name in ("normalize.py", "tiling.py")),
+        *folders("datasets", "diffusion", "metrics", "models", "models/peers"),
+    ]
+
+
+def refining() -> list[Path]:
+    """What refines maps, beside what scores them."""
+    return of_tasks(
+        "compare_refiners", "denoising", "evaluate_refine", "guided", "one_pass", "refine"
+    )
+
+
+def fusing() -> list[Path]:
+    """What fuses images and scores it."""
+    return [
+        *of_tasks("evaluate_fusion", "fuse", "fusion_methods"),
+        *folders("fusion", "metrics", "models"),
+    ]
+
+
+def of_tasks(*names: str) -> list[Path]:
+    """Modules of `n2m_core.tasks`."""
+    return [CORE / "tasks" / f"{name}.py" for name in names]
+
+
+def folders(*names: str) -> list[Path]:
+    """All modules of some packages of the core."""
+    return [path for name in names for path in sorted((CORE / name).glob("*.py"))]
 
 
 def refiners() -> dict[str, Path]:
@@ -157,14 +185,17 @@ def train_wildfire() -> Iterable[Command]:
 JOBS: dict[str, Job] = {
     "claims": Job(
         lambda: [
-            CORE / "diffusion" / "noise.py",
             *installed("n2m-buildings", "n2m-buildings-plain", "n2m-change", SHARED),
             *scoring(),
         ],
         lacks=lambda: absent(("n2m-buildings", "n2m-buildings-plain"), checkpoints_root()),
     ),
     "peers": Job(
-        lambda: [*sorted((CONFIGS / "peers").rglob("*.yaml")), *scoring()],
+        lambda: [
+            *sorted((CONFIGS / "peers").rglob("*.yaml")),
+            *sorted((CONFIGS / "pretrain").glob("*-denoise.yaml")),
+            *scoring(),
+        ],
         (str(PEERS),),
         train_peers,
         lambda: [] if any(PEERS.glob(f"*/{CARD}")) else [f"networks in {PEERS}"],
@@ -195,24 +226,26 @@ JOBS: dict[str, Job] = {
         lacks=lambda: absent((p.stem for p in (CONFIGS / "wildfire").glob("*.yaml")), WILDFIRE),
     ),
     "refinement": Job(
-        lambda: [*refiners().values(), *installed("idgbr-buildings", "n2m-buildings"), *scoring()],
+        lambda: [
+            *refiners().values(),
+            *installed("idgbr-buildings", "n2m-buildings"),
+            *refining(),
+            *scoring(),
+        ],
         training=lambda: train_absent(refiners()),
         lacks=lambda: [*absent(REFINERS, checkpoints_root()), *absent(ROUGH, PEERS)],
     ),
     "fusion": Job(
         lambda: [
-            *sorted((CORE / "fusion").glob("*.py")),
             *fusers().values(),
             *installed("sastf-farmland"),
+            *fusing(),
         ],
         training=lambda: train_absent(fusers()),
         lacks=lambda: absent(fusers(), checkpoints_root()),
     ),
     "full_size": Job(
-        lambda: [
-            *(CORE / "models" / name for name in ("backbone.py", "noise2map.py")),
-            CORE / "models" / "peers" / "ddpm_cd.py",
-        ],
+        lambda: folders("models", "models/peers"),
         has_data=False,
     ),
     "results": Job(lambda: sorted(HERE.glob("bench_*.py")), module="benchmarks", has_data=False),

@@ -31,6 +31,8 @@ from n2m_core.training.scene_bank import scene_tiles
 
 BUILDING_CLASSES = (ClassInfo("background", "#000000"), ClassInfo("building", "#ffffff"))
 RGB = 3
+NO_DATA = np.uint8(128)
+"""What pixels without data show: the middle of the range, as they are when maps are made."""
 
 _log = logging.getLogger(__name__)
 
@@ -224,9 +226,9 @@ def _unlabelled_tiles(config: SourceConfig) -> list[Tile]:
 
 
 def _eight_bit(image: GeoImage) -> NDArray[np.uint8]:
-    """Red, green and blue as a network will see them later, 0..255 [3, H, W]."""
+    """Red, green and blue as a network will see them later, 0..255 [3, H, W]; grey without data."""
     if image.pixels.dtype == np.uint8:
-        return image.pixels[:RGB]
+        return np.where(image.valid, image.pixels[:RGB], NO_DATA)
     seen = to_model_range(image, Normalization())[:RGB]
     return np.asarray(((seen + 1) * 127.5).round(), dtype=np.uint8)
 

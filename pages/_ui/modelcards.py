@@ -140,14 +140,27 @@ def _facts(card: CheckpointCard) -> None:
         ("Cost", f"{card.gflop_per_tile:.1f} GFLOP per 256 px tile"),
         ("Training", f"{card.training.steps:,} steps, seed {card.training.seed}, "
          f"{card.training.device}, {card.training.date}"),
+        *_start(card),
         ("Licence", card.license),
         ("SHA-256", f"{card.sha256[:16]}…"),
     ]  # fmt: skip
     frame.table(("Network", ""), rows, [""] * len(rows))
 
 
+def _start(card: CheckpointCard) -> list[tuple[str, str]]:
+    """Whose weights the training started from, and what those went through."""
+    before = card.training.before
+    if not before:
+        return (
+            [] if card.training.init_from is None else [("Started from", card.training.init_from)]
+        )
+    way = " → ".join(f"{stage.id} ({stage.steps:,})" for stage in before)
+    return [("Started from", f"{way}; {card.training.steps_in_all:,} steps in all")]
+
+
 def _data(card: CheckpointCard) -> None:
-    """What the weights were trained on, and whom to credit."""
-    rows = [(each.name, each.licence, f"{each.tiles:,}") for each in card.training.data]
-    frame.table(("Training data", "Licence", "Tiles"), rows, [""] * len(rows))
-    frame.quiet(*(f"{each.name}: {each.attribution}" for each in card.training.data))
+    """What the weights were trained on at every stage, and whom to credit."""
+    found = card.training.credits
+    rows = [(each.name, each.licence, f"{each.tiles:,}") for each in found]
+    frame.table(("Training data, all stages", "Licence", "Tiles"), rows, [""] * len(rows))
+    frame.quiet(*(f"{each.name}: {each.attribution}" for each in found))

@@ -61,8 +61,16 @@ def claims() -> dict[str, Any]:
             "noisy": "n2m-buildings",
             "plain": "n2m-buildings-plain",
             "sets": [
-                {"set": "town", "noisy": 0.8, "plain": 0.78},
-                {"set": "scenes", "noisy": 0.8, "plain": 0.82},
+                {
+                    "set": "town",
+                    "noisy": {"mean": 0.8, "target": 0.7},
+                    "plain": {"mean": 0.78, "target": 0.71},
+                },
+                {
+                    "set": "scenes",
+                    "noisy": {"mean": 0.8, "target": 0.6},
+                    "plain": {"mean": 0.82, "target": 0.6},
+                },
             ],
             "published_points": [3.0, 4.0],
         },

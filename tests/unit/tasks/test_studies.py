@@ -9,6 +9,7 @@ import study_files
 from n2m_core.errors import DatasetError
 from n2m_core.normalize import FAR
 from n2m_core.tasks import change_tables, studies
+from n2m_core.tasks.claim_tables import claims
 from n2m_core.tasks.study_tables import Shown, spread
 
 BY_ID = {study.id: study for study in studies.STUDIES}
@@ -30,7 +31,8 @@ def test_claims_are_told_with_what_was_found(folder: Path) -> None:
     found = of("claims", folder)
     noise, schedules, segment, change, _ = found.notes
     assert "loses 3 to 4 points of F1 does not hold here" in noise
-    assert "-2.0 to +2.0 points beside n2m-buildings-plain" in noise
+    assert "-2.0 to +2.0 points of mean F1 beside n2m-buildings-plain" in noise
+    assert "(-1.0 to +0.0 of the target's)" in noise
     assert "about the same F1 holds here (at most 0.0010 apart)" in schedules
     assert "Heun gives less holds where x_t is mixed (DDPM is +0.100 to +0.100" in schedules
     assert segment == (
@@ -40,7 +42,8 @@ def test_claims_are_told_with_what_was_found(folder: Path) -> None:
     assert "rises from noise to image does not hold here" in change
     assert "t = 0, but falls from 0.600 at t = 999 to 0.500 at t = 500." in change
     twins, mixed = found.tables
-    assert twins.rows[1] == ("scenes", "0.800", "0.820", "-2.0")
+    assert twins.rows[1] == ("scenes", "mean", "0.800", "0.820", "-2.0")
+    assert twins.rows[2] == ("town", "target", "0.700", "0.710", "-1.0")
     assert mixed.rows[3] == ("heun", "0.100", "0.500")
     by_schedule, along = found.plots
     assert (by_schedule.lines[0].x, by_schedule.lines[0].y) == ((999, 100), (0.2, 0.6))
@@ -49,6 +52,23 @@ def test_claims_are_told_with_what_was_found(folder: Path) -> None:
         "n2m-change, change",
     ]
     assert along.lines[1].y == (0.6, 0.5, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("f1", "verdict", "dip"),
+    [
+        ([0.80, 0.795, 0.79], "does not hold", False),
+        ([0.5, 0.504, 0.508], "does not hold", False),
+        ([0.5, 0.7, 0.6], "does not hold", True),
+        ([0.5, 0.495, 0.6], "holds", False),
+    ],
+)
+def test_what_rises_ends_higher_than_it_began(f1: list[float], verdict: str, dip: bool) -> None:
+    raw = study_files.claims()
+    raw["along_time"] = [{**raw["along_time"][0], "f1": f1}]
+    told = claims(raw, "target_f1").notes[2]
+    assert f"from noise to image {verdict} here" in told
+    assert ("but falls from" in told) == dip
 
 
 def test_peers_are_ranked_by_their_means(folder: Path) -> None:

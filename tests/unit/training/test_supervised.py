@@ -20,7 +20,8 @@ from n2m_core.diffusion.noise import SCHEDULES
 from n2m_core.errors import CheckpointError, ConfigError
 from n2m_core.geo_image import GeoImage
 from n2m_core.models.noise2map import Noise2Map
-from n2m_core.raster_io import write_geotiff
+from n2m_core.normalize import Normalization, to_model_range
+from n2m_core.raster_io import read_image, write_geotiff
 from n2m_core.training.config import load_config
 from n2m_core.training.loop import RunParams
 from n2m_core.training.runner import train
@@ -249,6 +250,25 @@ def test_other_depths_are_stretched_as_maps_are_made(tmp_path: Path) -> None:
         (tile,) = source.tiles
         assert (tile.image.shape, tile.image.dtype) == ((3, 48, 48), np.uint8)
         assert np.percentile(tile.image, (2, 50, 98)) == pytest.approx((0, 127.5, 255), abs=6)
+
+
+def test_pixels_without_data_look_as_they_do_when_maps_are_made(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / "gap" / folder).mkdir(parents=True)
+    pixels = np.full((3, 48, 48), 200, np.uint8)
+    pixels[:, :8] = 0
+    image = GeoImage(pixels, pixels[0] > 0, None, Affine.identity(), ("r", "g", "b"))
+    write_geotiff(tmp_path / "gap" / "images" / "a.tif", image, nodata=0)
+    Image.fromarray(np.eye(48, dtype=np.uint8)).save(tmp_path / "gap" / "masks" / "a.png")
+    read = read_image(tmp_path / "gap" / "images" / "a.tif")
+    seen = to_model_range(read, Normalization())
+    for kind in ("folder", "images"):
+        source = {"kind": kind, "root": str(tmp_path / "gap"), **SOURCE}
+        data = {"crop_px": 32, "resolution_range_m": [0.5, 0.5], "sources": [source]}
+        config = load_config(write_config(tmp_path, {"data": data, "validation": []}))
+        (found,) = Trainer(config, RunParams(tmp_path / "run")).sources
+        assert isinstance(found, TileSource)
+        np.testing.assert_allclose(found.tiles[0].image / 127.5 - 1, seen, atol=0.005)
 
 
 def test_images_of_one_band_are_refused_or_told(
