@@ -21,6 +21,8 @@ Variant = Literal["compact", "paper"]
 PAPER_PARAMETERS = 113_673_219
 REPOSITORY = re.compile(r"^[\w][\w.-]*/[\w][\w.-]*(/[\w][\w./-]*)?$")
 """A Hugging Face repository `owner/name`, perhaps with a subfolder."""
+UNREADABLE = (OSError, ValueError, RuntimeError, TypeError)
+"""What diffusers raises for what it can't find, read or build; the last for settings of no sense."""
 
 PAPER: dict[str, Any] = {
     "sample_size": 256,
@@ -188,7 +190,7 @@ def load_backbone(folder: Path) -> Backbone:
             )
     try:
         return _opened(folder, use_safetensors=True, local_files_only=True)
-    except (OSError, ValueError, RuntimeError) as e:
+    except UNREADABLE as e:
         raise CheckpointError(f"The weights in {folder} can't be loaded: {e}") from e
 
 
@@ -225,7 +227,7 @@ def open_backbone(name: str, *, cache: Path | None = None, is_offline: bool = Fa
             cache_dir=cache,
             local_files_only=is_offline,
         )
-    except (OSError, ValueError, RuntimeError) as e:
+    except UNREADABLE as e:
         raise CheckpointError(
             f"The backbone {name} can't be loaded from Hugging Face or its cache: {e} Check the "
             "name and the connection, or download it and give the folder."
@@ -237,7 +239,7 @@ def _opened(name: str | Path, **options: str | Path | bool | None) -> Backbone:
 
     Raises:
         CheckpointError: a name in the weights or in the network has no counterpart.
-        OSError, ValueError, RuntimeError: from diffusers, for what it can't find or read.
+        UNREADABLE: from diffusers, for what it can't find or read.
     """
     network, told = UNet2DModel.from_pretrained(  # type: ignore[no-untyped-call]  # diffusers
         name, torch_dtype=torch.float32, output_loading_info=True, **options

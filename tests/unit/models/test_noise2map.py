@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,14 @@ def test_backbone_folder_without_weights_is_refused(tmp_path: Path) -> None:
 def test_backbone_folder_with_damaged_weights_is_refused(tmp_path: Path) -> None:
     build_backbone("compact", TINY).unet.save_pretrained(tmp_path)
     (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(b"\x00" * 64)
+    with pytest.raises(CheckpointError, match="can't be loaded"):
+        load_backbone(tmp_path)
+
+
+def test_backbone_folder_with_settings_of_no_sense_is_refused(tmp_path: Path) -> None:
+    build_backbone("compact", TINY).unet.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "block_out_channels": None}))
     with pytest.raises(CheckpointError, match="can't be loaded"):
         load_backbone(tmp_path)
 
