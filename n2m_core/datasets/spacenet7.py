@@ -14,8 +14,8 @@ download does not carry that split, so metadata_train.json must:
 
     {"split": {"train": ["L15-...", ...], "val": [...], "test": [...]}, "<place>": [...]}
 
-Entries of a place, where there are any, say with `mask` and `label` which months segmentation leaves
-out. Change takes every two months that follow each other.
+Entries of a place, where there are any, say with `mask` and `label` which months are left out of
+segmentation. Change takes every two months that follow each other.
 """
 
 from __future__ import annotations

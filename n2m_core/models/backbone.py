@@ -22,7 +22,7 @@ PAPER_PARAMETERS = 113_673_219
 REPOSITORY = re.compile(r"^[\w][\w.-]*/[\w][\w.-]*(/[\w][\w./-]*)?$")
 """A Hugging Face repository `owner/name`, perhaps with a subfolder."""
 UNREADABLE = (OSError, ValueError, RuntimeError, TypeError)
-"""What diffusers raises for what it can't find, read or build; the last for settings of no sense."""
+"""What diffusers raises for what it can't find, read or build (of senseless settings the last)."""
 
 PAPER: dict[str, Any] = {
     "sample_size": 256,
