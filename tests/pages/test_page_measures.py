@@ -140,6 +140,12 @@ def test_models_shows_every_card_with_licence_and_data(open_page: OpenPage) -> N
     assert any("CC BY-NC-SA" in each.value for each in app.warning)
 
 
+def test_models_credits_what_the_weights_started_from(open_page: OpenPage) -> None:
+    told = texts(open_page("8_Models"))
+    assert "tiny-start (900); 900 steps in all" in told
+    assert "roads: road people" in told
+
+
 def test_models_can_be_narrowed_down(open_page: OpenPage) -> None:
     app = open_page("8_Models")
     app.selectbox(key="models.w.Use").set_value("Non-commercial only")

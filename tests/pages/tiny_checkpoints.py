@@ -16,7 +16,7 @@ from n2m_core.checkpoints import (
     read_card,
     save_checkpoint,
 )
-from n2m_core.lineage import DataCredit, TrainingRecord
+from n2m_core.lineage import DataCredit, TrainingRecord, TrainingStage
 from n2m_core.models.building import build
 from n2m_core.models.multitask import MultiTask
 from n2m_core.models.network import AbstractNetwork
@@ -86,6 +86,12 @@ def write_both(root: Path) -> Path:
     return save_checkpoint(root, model, one, weights, [pair])
 
 
+START = TrainingStage(
+    "tiny-start", "starts/tiny-start.yaml", 900, (DataCredit("roads", "ODbL", "road people", 4),)
+)
+"""A training that one of the checkpoints is said to start from."""
+
+
 def card_of(
     name: str, task: Task, model: AbstractNetwork, weights: bytes, *, seed: int = 3
 ) -> CheckpointCard:
@@ -116,6 +122,7 @@ def card_of(
             "cpu",
             0.0,
             "today",
+            before=(START,) if name == "n2m-wildfire" else (),
         ),
         image_statistics=ImageStatistics((0.0,) * 3, (0.4,) * 3, (0.2,) * 3),
         license="CC BY-NC-SA 4.0" if name == "n2m-wildfire" else "Apache-2.0",
