@@ -80,9 +80,9 @@ def scoring() -> list[Path]:
 
 def refining() -> list[Path]:
     """What refines maps, beside what scores them."""
-    return of_tasks(
-        "compare_refiners", "denoising", "evaluate_refine", "guided", "one_pass", "refine"
-    )
+    names = ("compare_refiners", "denoising", "evaluate_refine", "frequency", "guided", "one_pass")
+    others = (CORE / f"{name}.py" for name in ("corruption", "guided_filter"))
+    return [*of_tasks(*names, "refine"), *others]
 
 
 def fusing() -> list[Path]:
@@ -135,7 +135,7 @@ def train_absent(configs: dict[str, Path]) -> Iterable[Command]:
         there = [n for n, path in enumerate(way) if not absent([path.stem], checkpoints_root())]
         for path in way[max(there, default=-1) + 1 :]:
             if path not in planned:
-                yield ("n2m_core", "train", str(path), "--resume")
+                yield ("n2m_core", "train", str(path), "--renew")
             planned.add(path)
 
 
@@ -166,14 +166,14 @@ def train_peers() -> Iterable[Command]:
         if seed not in known.get(name, ()) and (name, seed) not in trained
     ]
     for denoiser in dict.fromkeys(found for _, _, config in left for found in denoisers(config)):
-        yield ("n2m_core", "pretrain", str(denoiser), "--resume")
+        yield ("n2m_core", "pretrain", str(denoiser), "--renew")
     for _, seed, config in left:
-        yield ("n2m_core", "train", str(config), "--seed", str(seed), "--resume")
+        yield ("n2m_core", "train", str(config), "--seed", str(seed), "--renew")
 
 
 def train_pretraining() -> Iterable[Command]:
     """The pretraining and the runs that start from it or not."""
-    yield ("n2m_core", "pretrain", str(CONFIGS / "pretrain" / "n2m-denoise.yaml"), "--resume")
+    yield ("n2m_core", "pretrain", str(CONFIGS / "pretrain" / "n2m-denoise.yaml"), "--renew")
     yield ("benchmarks.pretraining",)
 
 

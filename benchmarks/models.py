@@ -25,6 +25,7 @@ from typing import Any
 
 from benchmarks.__main__ import write
 from benchmarks.jobs import CARD, JOBS, PEERS, Command
+from n2m_core.errors import DatasetError
 from n2m_core.tasks import studies
 from n2m_core.tasks.study_tables import Table
 
@@ -117,7 +118,13 @@ def page() -> str:
     """The page of all studies that were run."""
     lines = [INTRODUCTION]
     for study in studies.STUDIES:
-        shown = None if study.id == OWN_PAGE else studies.shown(study, where=HERE)
+        if study.id == OWN_PAGE:
+            continue
+        try:
+            shown = studies.shown(study, where=HERE)
+        except DatasetError as error:
+            lines += [f"## {study.title}", "", str(error), ""]
+            continue
         if shown is None:
             continue
         lines += [f"## {study.title}", "", f"{study.question} (`{study.command}`)", ""]

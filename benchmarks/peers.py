@@ -32,8 +32,9 @@ from n2m_core.datasets.base import Sample
 from n2m_core.datasets.opening import open_dataset
 from n2m_core.tasks.evaluate import EvaluateParams, evaluate
 from n2m_core.training.config import load_config
+from n2m_core.training.pretrain import PretrainConfig
 from n2m_core.training.runner import TILE_PX
-from n2m_core.training.strict_yaml import digest_of
+from n2m_core.training.strict_yaml import digest_of, read_strict
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "peers.json"
@@ -90,8 +91,12 @@ def studied(root: Path) -> dict[str, list[CheckpointCard]]:
 
 
 def is_of_today(card: CheckpointCard, config: Path) -> bool:
-    """Whether a configuration as it stands made a checkpoint of the study."""
-    return card.training.may_be_of(digest_of(load_config(config, seed=card.training.seed)))
+    """Whether a configuration as it stands, and that of its pretraining, made a checkpoint."""
+    record = card.training
+    wanted = [digest_of(read_strict(path, PretrainConfig)) for path in denoisers(config)]
+    learned = [stage.config_sha256 for stage in record.before]
+    is_own = record.may_be_of(digest_of(load_config(config, seed=record.seed)))
+    return is_own and (not wanted or learned == wanted)
 
 
 def scored(cards: Iterable[CheckpointCard], sets: Iterable[Measurement], root: Path) -> list[Json]:

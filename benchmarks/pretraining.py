@@ -40,8 +40,9 @@ from n2m_core.models.storing import WEIGHTS, load_network
 from n2m_core.places import checkpoints_root
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
 from n2m_core.training.curves import read_curve
-from n2m_core.training.loop import STATE, RunParams
+from n2m_core.training.loop import RunParams
 from n2m_core.training.pretrain import SAMPLES_FILE
+from n2m_core.training.run_state import STATE
 from n2m_core.training.runner import run_exercises
 from n2m_core.training.starts import PRETRAINING as RECORD
 from n2m_core.training.strict_yaml import digest_of
@@ -125,7 +126,7 @@ class Study:
     def train(self, config: TrainConfig, minutes: float | None) -> None:
         """Train a run, from where it stood if it was begun."""
         state = self.folder / "runs" / config.id
-        run = RunParams(state, (state / STATE).is_file(), minutes, self.device)
+        run = RunParams(state, True, minutes, self.device, renews=True)
         trainer = Trainer(config, run)
         run_exercises((trainer.exercise,), trainer, self.config, self.folder)
         if self.finished(config):

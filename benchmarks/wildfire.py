@@ -92,7 +92,7 @@ def train_missing() -> None:
     env = {**os.environ, "N2M_DATA": ".", "N2M_CHECKPOINTS": str(TRAINED)}
     for name in ROWS:
         if not is_trained(name):
-            words = ("n2m_core", "train", str(CONFIGS / f"{name}.yaml"), "--resume")
+            words = ("n2m_core", "train", str(CONFIGS / f"{name}.yaml"), "--renew")
             subprocess.run([sys.executable, "-m", *words], check=True, env=env)
 
 
@@ -167,9 +167,12 @@ def main(words: Sequence[str]) -> int:
     counts = lay_out(pairs, LAYOUT)
     if "--train" in words:
         train_missing()
-    missing = [name for name in ROWS if not (TRAINED / name / CARD).is_file()]
+    missing = [name for name in ROWS if not is_trained(name)]
     if missing:
-        print(f"Not trained yet: {', '.join(missing)}. python -m benchmarks.wildfire --train")
+        print(
+            f"Not trained yet, or by another configuration: {', '.join(missing)}. "
+            "python -m benchmarks.wildfire --train"
+        )
         return 1
     results = {
         "machine": machine(),

@@ -30,6 +30,7 @@ class TrainingStage:
         steps: of the optimiser.
         data: what it learned from.
         sha256: of the weights that it gave; None where they were not kept.
+        config_sha256: of all in the configuration that decides them; None where it was not noted.
     """
 
     id: str
@@ -37,6 +38,7 @@ class TrainingStage:
     steps: int
     data: tuple[DataCredit, ...]
     sha256: str | None = None
+    config_sha256: str | None = None
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> TrainingStage:

@@ -29,6 +29,12 @@ RUNS = Path("runs")
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from the state that an earlier run saved.")
 ]
+Renew = Annotated[
+    bool,
+    typer.Option(
+        "--renew", help="Like --resume, but begin anew where the configuration has changed."
+    ),
+]
 Restart = Annotated[
     bool, typer.Option("--restart", help="Forget the state that an earlier run saved.")
 ]
@@ -50,6 +56,7 @@ def train(
         ),
     ] = None,
     is_resumed: Resume = False,
+    is_renewed: Renew = False,
     is_restarted: Restart = False,
     is_overwriting: Annotated[
         bool,
@@ -71,8 +78,8 @@ def train(
     root = places.checkpoints_root()
     if not is_overwriting:
         _keep_measured(root / name)
-    _settle_former(name, is_resumed, is_restarted)
-    with _run(name, is_resumed, max_minutes, device) as run:
+    _keep_state(name, is_resumed=is_resumed, is_renewed=is_renewed, is_restarted=is_restarted)
+    with _run(name, is_resumed, is_renewed, max_minutes, device) as run:
         summary = kind.train(config, run, checkpoints=root, seed=seed, progress=output.progress)
     if run.group.is_first:
         _report(output, name, summary.checkpoint, summary)
@@ -81,6 +88,7 @@ def train(
 def pretrain(
     config: Annotated[Path, typer.Argument(help="A YAML file; see configs/pretrain/.")],
     is_resumed: Resume = False,
+    is_renewed: Renew = False,
     is_restarted: Restart = False,
     max_minutes: MaxMinutes = None,
     device: options.Device = "auto",
@@ -95,8 +103,9 @@ def pretrain(
     from n2m_core.training.strict_yaml import read_strict
 
     wanted = read_strict(config, PretrainConfig)
-    _settle_former(wanted.id, is_resumed, is_restarted)
-    with _run(wanted.id, is_resumed, max_minutes, device) as run:
+    name = wanted.id
+    _keep_state(name, is_resumed=is_resumed, is_renewed=is_renewed, is_restarted=is_restarted)
+    with _run(name, is_resumed, is_renewed, max_minutes, device) as run:
         summary = run_pretraining(config, run, out=PRETRAINED, progress=output.progress)
     if run.group.is_first:
         _report(output, wanted.id, summary.folder, summary)
@@ -127,31 +136,29 @@ def _keep_measured(folder: Path) -> None:
         )
 
 
-def _settle_former(name: str, is_resumed: bool, is_restarted: bool) -> None:
-    """Refuse to lose the state of an earlier run; forget it where that is asked for.
+def _keep_state(name: str, *, is_resumed: bool, is_renewed: bool, is_restarted: bool) -> None:
+    """Refuse to lose the state of an earlier run.
 
     Raises:
         ConfigError: there is one, and nobody said what to do with it.
-        ParameterError: a run is to go on and to begin anew.
+        ParameterError: more than one thing is to be done with it.
     """
     from n2m_core.errors import ConfigError, ParameterError
-    from n2m_core.training.loop import STATE
+    from n2m_core.training.run_state import STATE
 
-    if is_resumed and is_restarted:
-        raise ParameterError("Both --resume and --restart are given; choose one.")
-    state = RUNS / name / STATE
-    if is_restarted:
-        state.unlink(missing_ok=True)
-    elif state.is_file() and not is_resumed:
+    if sum((is_resumed, is_renewed, is_restarted)) > 1:
+        raise ParameterError("Give one of --resume, --renew and --restart.")
+    folder = RUNS / name
+    if (folder / STATE).is_file() and not (is_resumed or is_renewed or is_restarted):
         raise ConfigError(
-            f"{state.parent} keeps an earlier run of {name}. Go on with it by --resume, or begin "
-            "anew by --restart."
+            f"{folder} keeps an earlier run of {name}. Go on with it by --resume, or begin anew by "
+            "--restart."
         )
 
 
 @contextlib.contextmanager
 def _run(
-    name: str, is_resumed: bool, max_minutes: float | None, device: str
+    name: str, is_resumed: bool, is_renewed: bool, max_minutes: float | None, device: str
 ) -> Iterator[RunParams]:
     """Say where a run keeps its state, for how long, where and with whom it runs."""
     from n2m_core.checkpoints import choose_device
@@ -159,7 +166,8 @@ def _run(
     from n2m_core.training.processes import joined
 
     with joined(str(choose_device(device))) as (group, own):
-        yield RunParams(RUNS / name, is_resumed, max_minutes, own, group)
+        goes_on = is_resumed or is_renewed
+        yield RunParams(RUNS / name, goes_on, max_minutes, own, group, renews=is_renewed)
 
 
 def _report(

@@ -31,6 +31,7 @@ from n2m_core.training.config import OptimizerConfig
 from n2m_core.training.curves import Curve
 from n2m_core.training.muon import Muon
 from n2m_core.training.processes import Group, Learner
+from n2m_core.training.run_state import STATE, goes_on
 from n2m_core.training.starts import stages_of
 from n2m_core.training.strict_yaml import digest_of
 
@@ -39,7 +40,6 @@ CURVE_EVERY = 20
 BESIDE_RATE = 20.0
 """How much faster than a network what is learned beside it goes: a few hundred steps at a network's
 rate would leave a balance of losses where it began."""
-STATE = "state.pt"
 
 Network = TypeVar("Network", bound=nn.Module)
 Validator = Callable[[Network, int], dict[str, float]]
@@ -73,13 +73,31 @@ class Credited(Protocol):
 
 @dataclass(frozen=True)
 class RunParams:
-    """How long to run, where, with whom, and whether to go on from a saved state."""
+    """How long to run, where, with whom, and whether to go on from a saved state.
+
+    Attributes:
+        folder: keeps the run's state and curves.
+        resume: go on from what the folder keeps; else it is replaced.
+        max_minutes: stop after so long; None for no limit.
+        device: where the network lies.
+        group: processes of the run.
+        renews: with `resume`, begin anew where the configuration has changed since.
+    """
 
     folder: Path
     resume: bool = False
     max_minutes: float | None = None
     device: str = "cpu"
     group: Group = field(default_factory=Group)
+    renews: bool = False
+
+    def goes_on(self, name: str, config_sha256: str) -> bool:
+        """Whether the run of that name and configuration goes on from a saved state.
+
+        Raises:
+            ConfigError: it is to, and the state is not its own.
+        """
+        return self.resume and goes_on(self.folder, name, config_sha256, renews=self.renews)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,14 +222,18 @@ class AbstractTrainer(ABC, Generic[Network]):
         Raises:
             ConfigError: the saved state is of another run.
         """
-        if self.run.resume:
-            self.load_state()
         group = self.run.group
+        if self.run.goes_on(self.name, self.digest):
+            self.load_state()
+        elif group.is_first:
+            (self.run.folder / STATE).unlink(missing_ok=True)
         curves = self._curves() if group.is_first else None
         started = saved = time.monotonic()
         before = self.seconds
         self.model.train()
         is_over = self.step >= self.options.last_step
+        if is_over:
+            _log.info("%s is at its last step already: nothing is left to train", self.name)
         while not is_over:
             loss = self.one_step()
             now = time.monotonic()
@@ -301,22 +323,13 @@ class AbstractTrainer(ABC, Generic[Network]):
         write_bytes(self.run.folder / STATE, buffer.getvalue())
 
     def load_state(self) -> None:
-        """Go on from the saved state, or start anew when there is none."""
+        """Go on from the saved state.
+
+        Raises:
+            ConfigError: it is of another number of processes.
+        """
         path = self.run.folder / STATE
-        if not path.exists():
-            _log.warning("nothing to resume in %s; starting at step 0", self.run.folder)
-            return
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if state["id"] != self.name:
-            raise ConfigError(
-                f"{path} belongs to '{state['id']}', not to '{self.name}'; use another run folder."
-            )
-        if state.get("config_sha256") != self.digest:
-            raise ConfigError(
-                f"{path} was trained by another configuration of '{self.name}': its network, data, "
-                "noise, loss or rate has changed since. Put the configuration back, or begin anew "
-                "with --restart."
-            )
         group = self.run.group
         if len(state["rngs"]) != group.size:
             raise ConfigError(

@@ -38,11 +38,12 @@ from n2m_core.models.stable_diffusion import (
     folder_weights,
 )
 from n2m_core.training.crops import Cropper
-from n2m_core.training.loop import STATE, AbstractTrainer, RunParams
+from n2m_core.training.loop import AbstractTrainer, RunParams
 from n2m_core.training.losses import IGNORED
 from n2m_core.training.refine_config import RefineConfig, TimestepDraw
 from n2m_core.training.rough_maps import add_rough_maps, unpack
 from n2m_core.training.sources import CropMixer, open_source
+from n2m_core.training.strict_yaml import digest_of
 
 BANDS = 3
 
@@ -87,7 +88,7 @@ class RefineTrainer(AbstractTrainer[AbstractNetwork]):
                 f"data.crop_px is {config.data.crop_px}; the network takes multiples of "
                 f"{model.multiple}."
             )
-        if not (run.resume and (run.folder / STATE).exists()):
+        if not run.goes_on(config.id, digest_of(config)):
             teach_codec(model.to(run.device), config, self.mixer)
         for part in model.frozen_parts():
             part.requires_grad_(False)

@@ -8,12 +8,14 @@ area may move away from it; the mask then waits until the area comes back.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from n2m_core.errors import N2MError
+from n2m_core import raster_io
+from n2m_core.errors import LabelError, N2MError
 from pages._ui import errors, frame, inputs, resources
 from pages._ui.adjust import has_background
 from pages._ui.callbacks import whole
@@ -24,11 +26,19 @@ if TYPE_CHECKING:
     from n2m_core.checkpoints import CheckpointCard
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A person's mask, and what was looked at when it was dropped."""
+
+    mask: Upload
+    place: str
+
+
 def truth_of(source: Source, card: CheckpointCard) -> Path | None:
     """The truth of a source in a checkpoint's classes: the person's mask, else the sample's."""
     kept = _kept(source, card)
     if kept is not None and _misfit(kept, source, card) is None:
-        return kept.path
+        return kept.mask.path
     return _shipped(source, card)
 
 
@@ -38,8 +48,9 @@ def field(source: Source, card: CheckpointCard) -> None:
 
     def take(new: Upload) -> None:
         """Keep a mask that fits the scene."""
-        _read(new, source, card)
-        st.session_state[f"{key}.kept"] = new
+        kept = _Kept(new, source.key)
+        _read(kept, source, card)
+        st.session_state[f"{key}.kept"] = kept
 
     inputs.uploader(key, "Truth mask", take)
     kept = _kept(source, card)
@@ -47,9 +58,9 @@ def field(source: Source, card: CheckpointCard) -> None:
         return
     misfit = _misfit(kept, source, card)
     if misfit is None:
-        frame.quiet(f"The scores are against your {kept.name}.")
+        frame.quiet(f"The scores are against your {kept.mask.name}.")
     else:
-        st.caption(f"Your {errors.plain(kept.name)} is not used here.")
+        st.caption(f"Your {errors.plain(kept.mask.name)} is not used here.")
         errors.show(misfit)
     instead = "Take your mask away" if _shipped(source, card) is None else "Use the sample's truth"
     st.button(instead, key=f"{key}.w.back", on_click=_give_back(key), icon=":material/undo:")
@@ -78,13 +89,13 @@ def _key(source: Source, card: CheckpointCard) -> str:
     return f"truth.{source.id}.{task}.{'/'.join(entry.name for entry in card.classes)}"
 
 
-def _kept(source: Source, card: CheckpointCard) -> Upload | None:
+def _kept(source: Source, card: CheckpointCard) -> _Kept | None:
     """The person's mask; the private folder goes when a connection breaks, and it with that."""
-    kept: Upload | None = st.session_state.get(f"{_key(source, card)}.kept")
-    return kept if kept is not None and kept.path.is_file() else None
+    kept: _Kept | None = st.session_state.get(f"{_key(source, card)}.kept")
+    return kept if kept is not None and kept.mask.path.is_file() else None
 
 
-def _read(mask: Upload, source: Source, card: CheckpointCard) -> None:
+def _read(kept: _Kept, source: Source, card: CheckpointCard) -> None:
     """Read a mask onto the grid of a scene, of a pair onto that of the earlier date.
 
     Raises:
@@ -92,25 +103,31 @@ def _read(mask: Upload, source: Source, card: CheckpointCard) -> None:
     """
     from n2m_core.tasks.truth import read_truth
 
-    read_truth(mask.path, resources.image(source.before or source.image), card)
+    path = kept.mask.path
+    read_truth(path, resources.image(source.before or source.image), card)
+    if kept.place != source.key and not raster_io.read_labels(path).is_georeferenced:
+        raise LabelError(
+            f"{kept.mask.name} has no georeference and is of another area of this scene; choose "
+            "that one again, or drop a mask of this one."
+        )
 
 
-def _misfit(mask: Upload, source: Source, card: CheckpointCard) -> N2MError | None:
+def _misfit(kept: _Kept, source: Source, card: CheckpointCard) -> N2MError | None:
     """Why a mask does not fit what is looked at now; looked up once for each area."""
     place = f"{_key(source, card)}.misfit"
-    asked = (mask.path, source.key)
+    asked = (kept, source.key)
     known = st.session_state.get(place)
     if known is None or known[0] != asked:
-        known = (asked, _problem(mask, source, card))
+        known = (asked, _problem(kept, source, card))
         st.session_state[place] = known
     problem: N2MError | None = known[1]
     return problem
 
 
-def _problem(mask: Upload, source: Source, card: CheckpointCard) -> N2MError | None:
+def _problem(kept: _Kept, source: Source, card: CheckpointCard) -> N2MError | None:
     """What reading says."""
     try:
-        _read(mask, source, card)
+        _read(kept, source, card)
     except N2MError as error:
         return error
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from affine import Affine
+from numpy.typing import NDArray
 from page_runs import OpenPage, settle, texts
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -29,10 +32,20 @@ def drop(app: AppTest, name: str, data: bytes) -> AppTest:
     return settle(app.run())
 
 
+def inverted_pixels(samples: Path) -> NDArray[np.uint8]:
+    mask = read_labels(samples / "first_buildings.tif")
+    return np.where(mask.pixels > 0, 0, 1).astype(np.uint8)
+
+
 def inverted(samples: Path) -> bytes:
     mask = read_labels(samples / "first_buildings.tif")
-    pixels = np.where(mask.pixels > 0, 0, 1).astype(np.uint8)
-    return geotiff_bytes(mask.with_pixels(pixels, mask.band_names))
+    return geotiff_bytes(mask.with_pixels(inverted_pixels(samples), mask.band_names))
+
+
+def png(mask: NDArray[np.uint8]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(mask[0]).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def scores(app: AppTest) -> list[str]:
@@ -106,10 +119,31 @@ def test_a_mask_that_the_area_left_is_not_used(open_page: OpenPage, samples: Pat
     drop(app, "mine.tif", inverted(samples))
     key = "truth.first.segment.background/building.kept"
     other = samples / "second_buildings.tif"
-    app.session_state[key] = type(app.session_state[key])("mine.tif", other, "0", "mine.tif")
+    kept = app.session_state[key]
+    moved = dataclasses.replace(kept, mask=dataclasses.replace(kept.mask, path=other))
+    app.session_state[key] = moved
     settle(app.run())
     assert scores(app) == before
     assert "Your mine.tif is not used here" in texts(app)
+
+
+def test_a_mask_without_a_place_is_of_the_area_that_it_was_dropped_for(
+    open_page: OpenPage, samples: Path
+) -> None:
+    app = open_page(SEGMENT, **SCENE)
+    before = scores(app)
+    drop(app, "mine.png", png(inverted_pixels(samples)))
+    own = scores(app)
+    assert own != before
+    key = "truth.first.segment.background/building.kept"
+    kept = app.session_state[key]
+    app.session_state[key] = dataclasses.replace(kept, place="another area")
+    settle(app.run())
+    assert scores(app) == before
+    assert "is of another area of this scene" in app.error[0].value
+    app.session_state[key] = kept
+    settle(app.run())
+    assert scores(app) == own
 
 
 def test_every_scene_is_scored_at_its_own_stated_resolution(
@@ -124,7 +158,6 @@ def test_every_scene_is_scored_at_its_own_stated_resolution(
     found = analysis.scenes([shipped, mine], card)
     assert found[1].images[0].resolution_m == 2.0
     assert found[0].images[0].resolution_m == pytest.approx(0.5, abs=0.3)
-    assert analysis.scenes_key(found[:1]) in analysis.scenes_key(found)
     monkeypatch.setattr(choosing, "stated_resolution", lambda source: None)
     assert analysis.scenes_key(analysis.scenes([mine], card)) != analysis.scenes_key(found[1:])
 

@@ -16,9 +16,11 @@ from PIL import Image
 from tiny_models import drawn_scene, save_tiny, segmenter
 
 from n2m_core import checkpoints
+from n2m_core.lineage import TrainingStage
 from n2m_core.tasks import peer_tables
 from n2m_core.training.config import load_config
-from n2m_core.training.strict_yaml import digest_of
+from n2m_core.training.pretrain import PretrainConfig
+from n2m_core.training.strict_yaml import digest_of, read_strict
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = ("mean_f1", "mean_iou", "target_f1", "target_iou", "boundary_iou")
@@ -170,6 +172,18 @@ def test_what_another_configuration_trained_is_left_out(
         path.write_text(dataclasses.replace(card, training=record).to_json())
         assert list(peers.studied(tmp_path)) == found
     assert "train it again" in capsys.readouterr().out
+
+
+def test_what_another_pretraining_began_is_left_out(peers: ModuleType, tmp_path: Path) -> None:
+    save_studied(tmp_path, "peers/ddpm-cd-change.yaml", (1,))
+    path = tmp_path / "tiny-seed1" / "card.json"
+    card = checkpoints.read_card("tiny-seed1", root=tmp_path)
+    own = read_strict(ROOT / "configs" / "pretrain" / "ddpm-cd-denoise.yaml", PretrainConfig)
+    for noted, found in ((digest_of(own), ["ddpm-cd-change"]), ("0" * 64, []), (None, [])):
+        stage = TrainingStage("ddpm-cd-denoise", "", 1, (), config_sha256=noted)
+        record = dataclasses.replace(card.training, before=(stage,))
+        path.write_text(dataclasses.replace(card, training=record).to_json())
+        assert list(peers.studied(tmp_path)) == found
 
 
 def test_a_pretraining_is_part_of_what_a_network_is(peers: ModuleType) -> None:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from test_supervised import SOURCE, TINY, write_config
 from typer.testing import CliRunner
@@ -18,6 +19,7 @@ from n2m_core.errors import CheckpointError, ConfigError, DatasetError
 from n2m_core.lineage import DataCredit, TrainingStage
 from n2m_core.training.config import load_config
 from n2m_core.training.loop import RunParams
+from n2m_core.training.run_state import goes_on
 from n2m_core.training.runner import common_interval, train
 from n2m_core.training.starts import stages_of
 from n2m_core.training.strict_yaml import digest_of
@@ -40,7 +42,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def n2m(*words: str) -> tuple[int, str]:
     said = CliRunner().invoke(app, [*words, "--device", "cpu", "--json"])
-    return said.exit_code, said.output if said.exception is None else str(said.exception)
+    return said.exit_code, said.stdout if said.exception is None else str(said.exception)
 
 
 @pytest.mark.parametrize(
@@ -93,10 +95,37 @@ def test_nobody_loses_a_run_by_forgetting_to_resume(workplace: Path) -> None:
     assert code != 0
     assert "keeps an earlier run of tiny" in told
     assert curve.read_text() == "step,loss\n"
-    assert "choose one" in n2m("train", path, "--resume", "--restart")[1]
+    assert "Give one of" in n2m("train", path, "--resume", "--restart")[1]
     assert n2m("train", path, "--resume", "--max-minutes", "0")[0] == 0
     code, told = n2m("train", path, "--restart", "--max-minutes", "0")
     assert json.loads(told)["steps"] == 1
+
+
+def test_a_study_begins_anew_where_its_configuration_changed(workplace: Path) -> None:
+    steps = {**SHORT, "steps": 40}
+    path = str(config_of(workplace, optimizer=steps))
+    assert n2m("train", path, "--renew", "--max-minutes", "0")[0] == 0
+    assert json.loads(n2m("train", path, "--renew", "--max-minutes", "0")[1])["steps"] == 2
+    config_of(workplace, optimizer={**steps, "learning_rate": 2e-3})
+    assert "another configuration" in n2m("train", path, "--resume")[1]
+    assert json.loads(n2m("train", path, "--renew", "--max-minutes", "0")[1])["steps"] == 1
+
+
+def test_a_state_of_an_earlier_version_is_told_as_that(tmp_path: Path) -> None:
+    torch.save({"id": "tiny"}, tmp_path / "state.pt")
+    with pytest.raises(ConfigError, match="before configurations were noted"):
+        goes_on(tmp_path, "tiny", "0")
+    assert not goes_on(tmp_path, "tiny", "0", renews=True)
+
+
+def test_a_run_keeps_what_was_until_it_can_begin(workplace: Path) -> None:
+    path = config_of(workplace)
+    assert n2m("train", str(path))[0] == 0
+    state = workplace / "runs" / "tiny" / "state.pt"
+    kept = state.read_bytes()
+    shutil.rmtree(workplace / "town")
+    assert n2m("train", str(path), "--restart")[0] != 0
+    assert state.read_bytes() == kept
 
 
 def test_measured_weights_are_not_replaced_unasked(workplace: Path) -> None:
@@ -151,6 +180,9 @@ def test_a_card_tells_every_training_that_the_weights_went_through(workplace: Pa
     assert [(stage.id, stage.steps) for stage in card.before] == [("tiny", 2), ("second", 2)]
     assert card.before[0].sha256 == first.sha256
     assert card.steps_in_all == 6
+    folder = stages_of(str(workplace / "out" / "tiny"))
+    assert folder == stages_of("tiny")
+    assert folder[0].config_sha256 == first.training.config_sha256
     assert card.credits == (CREDIT,)
     assert card.may_be_of(digest_of(load_config(path)))
     assert not card.may_be_of(digest_of(load_config(path, seed=8)))
