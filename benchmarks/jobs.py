@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -127,12 +128,32 @@ def stages(config: Path) -> list[Path]:
     return [*(stages(before) if before else []), config]
 
 
+def is_trained(config: Path, folder: Path) -> bool:
+    """Whether a folder has weights that a configuration made, as far as their card noted that."""
+    path = folder / config.stem / CARD
+    if not path.is_file():
+        return False
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    noted = raw.get("cards", [raw])[0]["training"].get("config_sha256")
+    if noted is None:
+        return True
+    # Loads PyTorch, which a plan does without where it can.
+    from n2m_core.training.kinds import kind_of
+
+    return bool(noted == kind_of(config).digest(config))
+
+
+def untrained(configs: Iterable[Path], folder: Path) -> list[str]:
+    """Names of the configurations that a folder has no weights of, as they stand."""
+    return [config.stem for config in configs if not is_trained(config, folder)]
+
+
 def train_absent(configs: dict[str, Path]) -> Iterable[Command]:
     """The trainings of what the registry does not have, and of what they start from."""
     planned: set[Path] = set()
-    for name in absent(configs, checkpoints_root()):
+    for name in untrained(configs.values(), checkpoints_root()):
         way = stages(configs[name])
-        there = [n for n, path in enumerate(way) if not absent([path.stem], checkpoints_root())]
+        there = [n for n, path in enumerate(way) if is_trained(path, checkpoints_root())]
         for path in way[max(there, default=-1) + 1 :]:
             if path not in planned:
                 yield ("n2m_core", "train", str(path), "--renew")
@@ -213,7 +234,7 @@ JOBS: dict[str, Job] = {
     "multitask": Job(
         lambda: [*installed(SHARED, "n2m-buildings", "n2m-change"), *scoring()],
         training=lambda: train_absent({SHARED: CONFIGS / f"{SHARED}.yaml"}),
-        lacks=lambda: absent([SHARED], checkpoints_root()),
+        lacks=lambda: untrained([CONFIGS / f"{SHARED}.yaml"], checkpoints_root()),
     ),
     "landsat": Job(lambda: [*installed("n2m-change", SHARED, "n2m-wildfire"), *scoring()]),
     "wildfire": Job(
@@ -223,7 +244,7 @@ JOBS: dict[str, Job] = {
             *scoring(),
         ],
         training=train_wildfire,
-        lacks=lambda: absent((p.stem for p in (CONFIGS / "wildfire").glob("*.yaml")), WILDFIRE),
+        lacks=lambda: untrained(sorted((CONFIGS / "wildfire").glob("*.yaml")), WILDFIRE),
     ),
     "refinement": Job(
         lambda: [
@@ -233,7 +254,10 @@ JOBS: dict[str, Job] = {
             *scoring(),
         ],
         training=lambda: train_absent(refiners()),
-        lacks=lambda: [*absent(REFINERS, checkpoints_root()), *absent(ROUGH, PEERS)],
+        lacks=lambda: [
+            *untrained(refiners().values(), checkpoints_root()),
+            *absent(ROUGH, PEERS),
+        ],
     ),
     "fusion": Job(
         lambda: [
@@ -242,7 +266,7 @@ JOBS: dict[str, Job] = {
             *fusing(),
         ],
         training=lambda: train_absent(fusers()),
-        lacks=lambda: absent(fusers(), checkpoints_root()),
+        lacks=lambda: untrained(fusers().values(), checkpoints_root()),
     ),
     "full_size": Job(
         lambda: folders("models", "models/peers"),

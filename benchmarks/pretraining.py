@@ -41,11 +41,11 @@ from n2m_core.places import checkpoints_root
 from n2m_core.training.config import TrainConfig, ValidationConfig, load_config
 from n2m_core.training.curves import read_curve
 from n2m_core.training.loop import RunParams
-from n2m_core.training.pretrain import SAMPLES_FILE
+from n2m_core.training.pretrain import SAMPLES_FILE, PretrainConfig
 from n2m_core.training.run_state import STATE
 from n2m_core.training.runner import run_exercises
 from n2m_core.training.starts import PRETRAINING as RECORD
-from n2m_core.training.strict_yaml import digest_of
+from n2m_core.training.strict_yaml import digest_of, read_strict
 from n2m_core.training.supervised import Trainer
 
 HERE = Path(__file__).resolve().parent
@@ -199,6 +199,15 @@ def record(pretrained: Path) -> Json:
     return noted | {"sha256": hashlib.sha256((pretrained / WEIGHTS).read_bytes()).hexdigest()}
 
 
+def is_of_today(pretrained: Path) -> bool:
+    """Whether its configuration as it stands made a pretrained network, as far as was noted."""
+    noted = record(pretrained)
+    config = HERE.parent / "configs" / noted["config"]
+    if noted.get("config_sha256") is None or not config.is_file():
+        return True
+    return bool(noted["config_sha256"] == digest_of(read_strict(config, PretrainConfig)))
+
+
 def former_runs(config: Path, pretrained: Path, steps: int) -> tuple[Json, ...]:
     """Runs of the study's file with this configuration and steps; from these weights or random."""
     if not RESULTS.is_file():
@@ -246,6 +255,10 @@ def main(words: Sequence[str]) -> int:
     if not (asked.pretrained / RECORD).is_file():
         print(f"{asked.pretrained} is no pretrained network; run first: n2m pretrain "
               "configs/pretrain/n2m-denoise.yaml")  # fmt: skip
+        return 1
+    if not is_of_today(asked.pretrained):
+        print(f"{asked.pretrained} was made by another configuration; run first: n2m pretrain "
+              "configs/pretrain/n2m-denoise.yaml --renew")  # fmt: skip
         return 1
     study = Study(
         asked.config,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from n2m_core.checkpoints import FUSION_TASK
 from n2m_core.training import fuse_runner, multitask, refine_runner, runner
@@ -12,7 +13,7 @@ from n2m_core.training.config import load_config
 from n2m_core.training.fuse_config import load_fuse_config
 from n2m_core.training.refine_config import load_refine_config
 from n2m_core.training.runner import TrainSummary
-from n2m_core.training.strict_yaml import Seeded, read_entry
+from n2m_core.training.strict_yaml import Seeded, digest_of, read_entry
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,30 @@ class TrainingKind:
     Attributes:
         load: reads a configuration strictly; takes the path and `seed`.
         train: runs it; takes the path, the `RunParams`, `checkpoints`, `seed` and `progress`.
+        parts: configurations of single tasks within one that was read; takes it and its folder.
     """
 
     load: Callable[..., Seeded]
     train: Callable[..., TrainSummary]
+    parts: Callable[[Any, Path], Sequence[object]] = lambda config, folder: ()
+
+    def digest(self, path: Path, *, seed: int | None = None) -> str:
+        """Name all in a configuration that decides the weights, as their card does.
+
+        Raises:
+            ConfigError: the file can't be read, or a key or value is wrong.
+        """
+        config = self.load(path, seed=seed)
+        return digest_of(config, *self.parts(config, path.parent))
 
 
 FUSION = TrainingKind(load_fuse_config, fuse_runner.train_fusion)
 REFINEMENT = TrainingKind(load_refine_config, refine_runner.train)
-MULTI_TASK = TrainingKind(multitask.load_multitask, multitask.train_multitask)
+MULTI_TASK = TrainingKind(
+    multitask.load_multitask,
+    multitask.train_multitask,
+    lambda config, folder: tuple(config.parts(folder).values()),
+)
 SUPERVISED = TrainingKind(load_config, runner.train)
 
 

@@ -91,13 +91,13 @@ class RunParams:
     group: Group = field(default_factory=Group)
     renews: bool = False
 
-    def goes_on(self, name: str, config_sha256: str) -> bool:
-        """Whether the run of that name and configuration goes on from a saved state.
+    def goes_on(self, name: str, config_sha256: str, before: Sequence[TrainingStage]) -> bool:
+        """Whether the run of that name, configuration and start goes on from a saved state.
 
         Raises:
             ConfigError: it is to, and the state is not its own.
         """
-        return self.resume and goes_on(self.folder, name, config_sha256, renews=self.renews)
+        return self.resume and goes_on(self.folder, name, config_sha256, before, renews=self.renews)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +223,7 @@ class AbstractTrainer(ABC, Generic[Network]):
             ConfigError: the saved state is of another run.
         """
         group = self.run.group
-        if self.run.goes_on(self.name, self.digest):
+        if self.run.goes_on(self.name, self.digest, self.before):
             self.load_state()
         elif group.is_first:
             (self.run.folder / STATE).unlink(missing_ok=True)

@@ -43,6 +43,7 @@ from n2m_core.training.losses import IGNORED
 from n2m_core.training.refine_config import RefineConfig, TimestepDraw
 from n2m_core.training.rough_maps import add_rough_maps, unpack
 from n2m_core.training.sources import CropMixer, open_source
+from n2m_core.training.starts import stages_of
 from n2m_core.training.strict_yaml import digest_of
 
 BANDS = 3
@@ -88,11 +89,11 @@ class RefineTrainer(AbstractTrainer[AbstractNetwork]):
                 f"data.crop_px is {config.data.crop_px}; the network takes multiples of "
                 f"{model.multiple}."
             )
-        if not run.goes_on(config.id, digest_of(config)):
+        start = config.network.image_encoder_from
+        if not run.goes_on(config.id, digest_of(config), stages_of(start)):
             teach_codec(model.to(run.device), config, self.mixer)
         for part in model.frozen_parts():
             part.requires_grad_(False)
-        start = config.network.image_encoder_from
         super().__init__(config, run, model, sources, starts_from=start)
 
     @property

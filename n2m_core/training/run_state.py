@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from n2m_core.errors import ConfigError
+from n2m_core.lineage import TrainingStage
 
 STATE = "state.pt"
 
 _log = logging.getLogger(__name__)
 
 
-def goes_on(folder: Path, name: str, config_sha256: str, *, renews: bool = False) -> bool:
+def goes_on(
+    folder: Path,
+    name: str,
+    config_sha256: str,
+    before: Sequence[TrainingStage] = (),
+    *,
+    renews: bool = False,
+) -> bool:
     """Whether a run that is to go on finds a state of its own.
 
     Args:
         folder: of the run.
         name: of the run.
         config_sha256: `digest_of` the configurations that decide its weights.
-        renews: begin anew where they have changed since, instead of refusing.
+        before: what the weights went through that it would start from today.
+        renews: begin anew where any of that has changed since, instead of refusing another
+            configuration and keeping to the start that the run once had.
 
     Raises:
         ConfigError: the state is of another run, or of another configuration of this one.
@@ -35,11 +46,15 @@ def goes_on(folder: Path, name: str, config_sha256: str, *, renews: bool = False
         raise ConfigError(
             f"{path} belongs to '{noted['id']}', not to '{name}'; use another run folder."
         )
-    if noted.get("config_sha256") == config_sha256:
-        return True
+    is_own = noted.get("config_sha256") == config_sha256
     if renews:
-        _log.warning("%s is of another configuration; starting at step 0", path)
+        was = tuple(TrainingStage.from_dict(stage) for stage in noted.get("before", ()))
+        if is_own and was == tuple(before):
+            return True
+        _log.warning("%s is of another configuration or start; starting at step 0", path)
         return False
+    if is_own:
+        return True
     if "config_sha256" not in noted:
         raise ConfigError(
             f"{path} was saved before configurations were noted, so nobody knows which one it is "

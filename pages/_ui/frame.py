@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -95,16 +96,35 @@ def quiet(*sentences: str) -> None:
         )
 
 
+_BRACKET = re.compile(r"\(-?[\d.]+ to -?[\d.]+\)")
+_UNBROKEN = r'<span class="n2m-whole">\g<0></span>'
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell of a table says a number, or that there is none."""
+    return re.match(r"[-+]?(\d|$)", cell) is not None
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], colors: Sequence[str]) -> None:
-    """Show a small table whose rows begin with a class colour ("#rrggbb", or "" for none)."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    """Show a small table whose rows begin with a class colour ("#rrggbb", or "" for none).
+
+    Columns of numbers stand on the right, the first one and all of words on the left.
+    """
+    marks = [
+        "" if place and all(map(_is_number, column)) else ' class="n2m-words"'
+        for place, column in enumerate(zip(*rows, strict=True))
+    ] or [""] * len(header)
+    head = "".join(
+        f"<th{mark}>{escape(cell)}</th>" for mark, cell in zip(marks, header, strict=True)
+    )
     body = []
     for row, color in zip(rows, colors, strict=True):
-        cells = [escape(cell) for cell in row]
+        cells = [_BRACKET.sub(_UNBROKEN, escape(cell)) for cell in row]
         if color:
             word, *others = cells[0].split(" ")  # the colour never stands on a line of its own
             swatch = f'<i class="n2m-swatch" style="background:{color}"></i>'
             cells[0] = " ".join((f'<span class="n2m-whole">{swatch}{word}</span>', *others))
-        body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+        marked = (f"<td{mark}>{cell}</td>" for mark, cell in zip(marks, cells, strict=True))
+        body.append(f"<tr>{''.join(marked)}</tr>")
     rows_html = f"<tr>{head}</tr>{''.join(body)}"
     st.html(f'<div class="n2m-scroll"><table class="n2m-table">{rows_html}</table></div>')

@@ -103,12 +103,14 @@ def _read(kept: _Kept, source: Source, card: CheckpointCard) -> None:
     """
     from n2m_core.tasks.truth import read_truth
 
-    path = kept.mask.path
-    read_truth(path, resources.image(source.before or source.image), card)
-    if kept.place != source.key and not raster_io.read_labels(path).is_georeferenced:
+    path, image = kept.mask.path, resources.image(source.before or source.image)
+    read_truth(path, image, card)
+    if kept.place == source.key:
+        return
+    if not (image.is_georeferenced and raster_io.read_labels(path).is_georeferenced):
         raise LabelError(
-            f"{kept.mask.name} has no georeference and is of another area of this scene; choose "
-            "that one again, or drop a mask of this one."
+            f"{kept.mask.name} is of another area of this scene, and without a georeference of "
+            "both nobody can tell where; choose that area again, or drop a mask of this one."
         )
 
 

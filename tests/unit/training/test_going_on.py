@@ -111,6 +111,24 @@ def test_a_study_begins_anew_where_its_configuration_changed(workplace: Path) ->
     assert json.loads(n2m("train", path, "--renew", "--max-minutes", "0")[1])["steps"] == 1
 
 
+def test_a_study_begins_anew_where_its_start_changed(workplace: Path) -> None:
+    first = str(config_of(workplace, id="first"))
+    steps = {**SHORT, "steps": 40}
+    assert n2m("train", first)[0] == 0
+    second = str(config_of(workplace, id="second", init_from="first", optimizer=steps))
+    assert n2m("train", second, "--renew", "--max-minutes", "0")[0] == 0
+    before = checkpoints.read_card("second").training.before
+    config_of(workplace, id="first", seed=8)
+    assert n2m("train", first, "--renew")[0] == 0
+    second = str(config_of(workplace, id="second", init_from="first", optimizer=steps))
+    # Who merely goes on keeps to the start that the run once had.
+    assert json.loads(n2m("train", second, "--resume", "--max-minutes", "0")[1])["steps"] == 2
+    assert checkpoints.read_card("second").training.before == before
+    assert json.loads(n2m("train", second, "--renew", "--max-minutes", "0")[1])["steps"] == 1
+    (stage,) = checkpoints.read_card("second").training.before
+    assert stage.sha256 == checkpoints.read_card("first").sha256 != before[0].sha256
+
+
 def test_a_state_of_an_earlier_version_is_told_as_that(tmp_path: Path) -> None:
     torch.save({"id": "tiny"}, tmp_path / "state.pt")
     with pytest.raises(ConfigError, match="before configurations were noted"):

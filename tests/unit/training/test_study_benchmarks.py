@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasters import RasterFactory
 from test_supervised import write_config
-from tiny_models import untrained_network
+from tiny_models import save_tiny, segmenter, untrained_network
 from tiny_multitask import save_both
 
-from n2m_core.checkpoints import ClassInfo
+from n2m_core.checkpoints import ClassInfo, read_card
 from n2m_core.datasets.base import Sample
 from n2m_core.datasets.xview2 import Xview2Tiles
 from n2m_core.geo_image import GeoImage
 from n2m_core.models.storing import fp16_weights, save_network
 from n2m_core.training import runner
 from n2m_core.training.config import load_config
+from n2m_core.training.kinds import SUPERVISED
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -168,13 +169,13 @@ def test_what_is_not_there_is_trained_from_the_first_stage_that_lacks(
 
     for name in ("n2m-buildings", "n2m-multitask-start"):
         (tmp_path / name).mkdir()
-    (tmp_path / "n2m-buildings" / "card.json").touch()
+    (tmp_path / "n2m-buildings" / "card.json").write_text('{"training": {}}')
     after = ["n2m-multitask-places", "n2m-multitask-scenes", "n2m-multitask"]
     assert planned() == ["n2m-multitask-start", *after]
-    (tmp_path / "n2m-multitask-start" / "card.json").touch()
+    (tmp_path / "n2m-multitask-start" / "card.json").write_text('{"training": {}}')
     assert planned() == after
     (tmp_path / "n2m-multitask").mkdir()
-    (tmp_path / "n2m-multitask" / "card.json").touch()
+    (tmp_path / "n2m-multitask" / "card.json").write_text('{"training": {}}')
     assert planned() == []
 
 
@@ -347,3 +348,30 @@ def test_nothing_is_lost_where_weights_or_data_are_not_here(
     assert models.main(["multitask"]) == 0
     assert "for want of the real imagery ($N2M_DATA)" in capsys.readouterr().out
     assert models.calls == []
+
+
+def test_weights_of_another_configuration_are_as_good_as_none(tmp_path: Path) -> None:
+    jobs = script("jobs")
+    path = write_config(tmp_path, {"validation": []})
+    config = path.rename(tmp_path / "tiny-buildings.yaml")
+    assert not jobs.is_trained(config, tmp_path)
+    folder = save_tiny(tmp_path, segmenter())
+    assert jobs.is_trained(config, tmp_path)  # its card noted none
+    card = read_card("tiny-buildings", root=tmp_path)
+    for noted, found in ((SUPERVISED.digest(config), []), ("0" * 64, ["tiny-buildings"])):
+        record = dataclasses.replace(card.training, config_sha256=noted)
+        (folder / "card.json").write_text(dataclasses.replace(card, training=record).to_json())
+        assert jobs.untrained([config], tmp_path) == found
+
+
+def test_a_study_is_not_measured_of_another_pretraining(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, words = small_study(tmp_path)
+    notes = tmp_path / "pretrained" / "pretraining.json"
+    noted = json.loads(notes.read_text()) | {"config": "pretrain/n2m-denoise.yaml"}
+    notes.write_text(json.dumps(noted | {"config_sha256": "0" * 64}))
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "pretraining.json")
+    assert study.main(words) == 1
+    assert "made by another configuration" in capsys.readouterr().out
+    assert not (tmp_path / "pretraining.json").exists()
