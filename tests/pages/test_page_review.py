@@ -61,7 +61,7 @@ def press(app: AppTest, label: str) -> AppTest:
 
 def on_desk(app: AppTest) -> int:
     """Number of the object on the desk."""
-    found = re.search(r"<th>Object (\d+)</th>", texts(app))
+    found = re.search(r"<th[^>]*>Object (\d+)</th>", texts(app))
     assert found is not None
     return int(found[1])
 
