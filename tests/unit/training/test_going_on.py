@@ -17,6 +17,7 @@ from n2m_core import checkpoints
 from n2m_core.cli.program import app
 from n2m_core.errors import CheckpointError, ConfigError, DatasetError
 from n2m_core.lineage import DataCredit, TrainingStage
+from n2m_core.training import pretrain, runner
 from n2m_core.training.config import load_config
 from n2m_core.training.loop import RunParams
 from n2m_core.training.run_state import goes_on
@@ -37,6 +38,9 @@ def config_of(tmp_path: Path, **changes: object) -> Path:
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("N2M_CHECKPOINTS", str(tmp_path / "out"))
+    # What a card and a sheet of samples measure takes longer than these runs.
+    monkeypatch.setattr(runner, "STATISTIC_CROPS", 4)
+    monkeypatch.setattr(pretrain, "SAMPLING_STEPS", 2)
     return tmp_path
 
 
