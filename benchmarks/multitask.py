@@ -47,7 +47,7 @@ def compared(
                 "checkpoint": each.id,
                 "sha256": each.sha256,
                 "steps": each.training.steps,
-                "steps_in_all": steps_in_all(CONFIGS / Path(each.training.config).name),
+                "steps_in_all": each.training.steps_in_all,
                 "parameters": each.parameters,
                 "sets": scored([each], sets, root),
             }
@@ -55,11 +55,6 @@ def compared(
         ]
         tasks.append({"task": card.task, "networks": networks, "points_lost": lost(networks)})
     return tasks
-
-
-def steps_in_all(config: Path) -> int:
-    """Steps of a run and of those that it started from, as their configurations say."""
-    return sum(steps(path) for path in stages(config))
 
 
 def steps(config: Path) -> int:

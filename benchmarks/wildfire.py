@@ -26,12 +26,12 @@ import rasterio
 from PIL import Image
 
 from benchmarks.__main__ import machine, write
+from benchmarks.jobs import untrained
 from benchmarks.scores import run
 from n2m_core import checkpoints
-from n2m_core.checkpoints import CARD, CheckpointCard
+from n2m_core.checkpoints import CheckpointCard
 from n2m_core.datasets.xview2 import AFTER, BEFORE, FOLDER, TILES
 from n2m_core.training.config import load_config
-from n2m_core.training.strict_yaml import digest_of
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "wildfire.json"
@@ -90,18 +90,14 @@ def _copy(source: Path, target: Path) -> None:
 def train_missing() -> None:
     """Train what is not there; sources and weights are named from the repository's root."""
     env = {**os.environ, "N2M_DATA": ".", "N2M_CHECKPOINTS": str(TRAINED)}
-    for name in ROWS:
-        if not is_trained(name):
-            words = ("n2m_core", "train", str(CONFIGS / f"{name}.yaml"), "--renew")
-            subprocess.run([sys.executable, "-m", *words], check=True, env=env)
+    for name in untrained(rows(), TRAINED):
+        words = ("n2m_core", "train", str(CONFIGS / f"{name}.yaml"), "--renew")
+        subprocess.run([sys.executable, "-m", *words], check=True, env=env)
 
 
-def is_trained(name: str) -> bool:
-    """Whether there are weights of a row, made by its configuration as it stands."""
-    if not (TRAINED / name / CARD).is_file():
-        return False
-    (card,) = checkpoints.read_cards(name, root=TRAINED)
-    return card.training.may_be_of(digest_of(load_config(CONFIGS / f"{name}.yaml")))
+def rows() -> list[Path]:
+    """Configurations of the rows."""
+    return [CONFIGS / f"{name}.yaml" for name in ROWS]
 
 
 def scored(name: str) -> Json:
@@ -167,7 +163,7 @@ def main(words: Sequence[str]) -> int:
     counts = lay_out(pairs, LAYOUT)
     if "--train" in words:
         train_missing()
-    missing = [name for name in ROWS if not is_trained(name)]
+    missing = untrained(rows(), TRAINED)
     if missing:
         print(
             f"Not trained yet, or by another configuration: {', '.join(missing)}. "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from n2m_core.training.pretrain import PretrainSummary
     from n2m_core.training.runner import TrainSummary
 
-TRAIN_EXAMPLE = "Example: n2m train configs/n2m-buildings.yaml --max-minutes 60"
+TRAIN_EXAMPLE = "Example: n2m train configs/n2m-buildings.yaml --overwrite --max-minutes 60"
 PRETRAIN_EXAMPLE = "Example: n2m pretrain configs/pretrain/n2m-denoise.yaml --max-minutes 60"
 PRETRAINED = Path("pretrained")
 """Folder below the working folder that receives pretrained networks."""
@@ -32,7 +32,7 @@ Resume = Annotated[
 Renew = Annotated[
     bool,
     typer.Option(
-        "--renew", help="Like --resume, but begin anew where the configuration has changed."
+        "--renew", help="Like --resume, but begin anew where configuration or start has changed."
     ),
 ]
 Restart = Annotated[

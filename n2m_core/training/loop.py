@@ -33,7 +33,7 @@ from n2m_core.training.muon import Muon
 from n2m_core.training.processes import Group, Learner
 from n2m_core.training.run_state import STATE, goes_on
 from n2m_core.training.starts import stages_of
-from n2m_core.training.strict_yaml import digest_of
+from n2m_core.training.strict_yaml import Seeded, digest_of
 
 SAVE_EVERY_S = 120.0
 CURVE_EVERY = 20
@@ -47,16 +47,8 @@ Validator = Callable[[Network, int], dict[str, float]]
 _log = logging.getLogger(__name__)
 
 
-class RunConfig(Protocol):
+class RunConfig(Seeded, Protocol):
     """What every configuration of a run has."""
-
-    @property
-    def id(self) -> str:
-        """Name of the run; a saved state of another name is refused."""
-
-    @property
-    def seed(self) -> int:
-        """Of the random generators."""
 
     @property
     def optimizer(self) -> OptimizerConfig:

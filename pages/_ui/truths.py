@@ -8,6 +8,7 @@ area may move away from it; the mask then waits until the area comes back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ def another(source: Source, card: CheckpointCard) -> None:
         field(source, card)
 
 
-def _give_back(key: str) -> object:
+def _give_back(key: str) -> Callable[[], None]:
     """The callback that forgets a mask."""
 
     @whole

@@ -22,7 +22,7 @@ from test_supervised import write_config
 from tiny_models import save_tiny, segmenter, untrained_network
 from tiny_multitask import save_both
 
-from n2m_core.checkpoints import ClassInfo, read_card
+from n2m_core.checkpoints import ClassInfo, read_card, read_cards
 from n2m_core.datasets.base import Sample
 from n2m_core.datasets.xview2 import Xview2Tiles
 from n2m_core.geo_image import GeoImage
@@ -139,11 +139,19 @@ def test_points_lost_are_against_the_best_of_the_others() -> None:
     assert script("multitask").lost([shared]) == [{"set": "town", "points": None}]
 
 
-def test_steps_count_what_a_run_started_from() -> None:
-    study = script("multitask")
-    assert study.steps_in_all(ROOT / "configs" / "n2m-buildings.yaml") == 3600 + 1000
-    every = 4600 + 1000 + 1400 + 1200 + 160
-    assert study.steps_in_all(ROOT / "configs" / "n2m-multitask.yaml") == every
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("n2m-buildings", [3600, 1000]),
+        ("n2m-change", [3600, 1000, 900, 1000, 750, 160]),
+        ("n2m-multitask", [3600, 1000, 1000, 1400, 1200, 160]),
+    ],
+)
+def test_cards_count_what_a_run_started_from(name: str, steps: list[int]) -> None:
+    config = ROOT / "configs" / f"{name}.yaml"
+    assert [script("multitask").steps(path) for path in script("jobs").stages(config)] == steps
+    for card in read_cards(name, root=ROOT / "checkpoints"):
+        assert card.training.steps_in_all == sum(steps)
 
 
 def test_weights_of_the_losses_are_told_over_all_stages(tmp_path: Path) -> None:
