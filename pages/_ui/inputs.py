@@ -183,9 +183,14 @@ def uploader(
         st.session_state[f"{key}.turn"] = turn + 1
         st.session_state[f"{key}.problem"] = None
         try:
-            take(uploads.keep(file))
+            kept = uploads.keep(file)
         except N2MError as error:
             st.session_state[f"{key}.problem"] = (file.name, error)
+            return
+        try:
+            take(kept)
+        except N2MError as error:
+            st.session_state[f"{key}.problem"] = (file.name, uploads.named(error, kept))
 
     st.file_uploader(label, type=list(types), key=widget, on_change=changed)
     _show_problem(key)

@@ -17,7 +17,7 @@ import streamlit as st
 
 from n2m_core import raster_io
 from n2m_core.errors import LabelError, N2MError
-from pages._ui import errors, frame, inputs, resources
+from pages._ui import errors, frame, inputs, resources, uploads
 from pages._ui.adjust import has_background
 from pages._ui.callbacks import whole
 from pages._ui.inputs import Source
@@ -62,7 +62,7 @@ def field(source: Source, card: CheckpointCard) -> None:
         frame.quiet(f"The scores are against your {kept.mask.name}.")
     else:
         st.caption(f"Your {errors.plain(kept.mask.name)} is not used here.")
-        errors.show(misfit)
+        errors.show(uploads.named(misfit, kept.mask))
     instead = "Take your mask away" if _shipped(source, card) is None else "Use the sample's truth"
     st.button(instead, key=f"{key}.w.back", on_click=_give_back(key), icon=":material/undo:")
 

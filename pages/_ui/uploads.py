@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from n2m_core.errors import ImageReadError
+from n2m_core.errors import ImageReadError, N2MError
 
 IMAGE_TYPES = ("tif", "tiff", "png", "jpg", "jpeg")
 POLYGON_TYPES = ("geojson", "gpkg")
@@ -60,6 +60,12 @@ def keep(file: UploadedFile) -> Upload:
             shutil.copyfileobj(file, out)
         part.replace(path)
     return Upload(name, path, digest, name)
+
+
+def named(error: N2MError, upload: Upload) -> N2MError:
+    """Tell an error of a file that `keep` copied by the name that it had, not by ours."""
+    text = str(error).replace(upload.path.name, upload.name).replace(upload.path.stem, upload.name)
+    return type(error)(text)
 
 
 def folder() -> Path:

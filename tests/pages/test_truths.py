@@ -77,6 +77,7 @@ def test_a_mask_of_another_size_leaves_the_scores_as_they_were(
     drop(app, "small.tif", geotiff_bytes(small))
     assert len(app.error) == 1
     assert "truth labels cannot be used" in app.error[0].value
+    assert "small.tif: the label is 20 x 20 px" in app.error[0].value.replace("\\", "")
     assert scores(app) == before
 
 
